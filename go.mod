@@ -1,0 +1,3 @@
+module github.com/hone-ml/hone
+
+go 1.26
