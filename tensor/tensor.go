@@ -77,12 +77,19 @@ func NumElements(shape []int) (int, error) {
 	return n, nil
 }
 
-// New returns a zeroed tensor. It panics where the shape is not a valid one:
-// check sizes that come from outside with NumElements first.
+// MaxBytes bounds the memory of one tensor that New makes.
+const MaxBytes = 1 << 34
+
+// New returns a zeroed tensor. It panics where the shape is not a valid one
+// or takes more than MaxBytes: check sizes that come from outside with
+// NumElements first, or call where a panic becomes an error.
 func New(d DType, shape ...int) *Tensor {
 	n, err := NumElements(shape)
 	if err != nil {
 		panic("tensor.New: " + err.Error())
+	}
+	if int64(n) > MaxBytes/int64(max(d.Size(), 1)) {
+		panic(fmt.Sprintf("tensor.New: %s%v takes more than %d bytes", d, shape, int64(MaxBytes)))
 	}
 	t := &Tensor{DType: d, Shape: append([]int{}, shape...)}
 	if d == String {

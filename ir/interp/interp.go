@@ -1,0 +1,224 @@
+// Package interp is the reference interpreter: it runs any module, at any
+// level, op by op, with the meaning that ir/ops and ref give each op. It is
+// the judge of every pass and every target, so it is kept obvious.
+package interp
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// Options adjust a run. The zero value runs without limits.
+type Options struct {
+	// MemoryLimit bounds the bytes of values that are alive at once; 0 is no
+	// bound. Constants do not count.
+	MemoryLimit int64
+	// Observe is called with every value that is computed, arguments of
+	// regions included, each time that it is.
+	Observe func(v *ir.Value, x tensor.Value)
+	// Seed starts the generator of random ops that bring no seed.
+	Seed uint64
+}
+
+// Program is a module made ready to run. It may run many times, also at once.
+type Program struct {
+	fn   *ir.Func
+	dies map[*ir.Op][]*ir.Value // values of the op's block that nobody reads after it
+}
+
+// New prepares the entry function of m. The module must not change while the
+// program is in use.
+func New(m *ir.Module) *Program {
+	p := &Program{fn: m.Main(), dies: map[*ir.Op][]*ir.Value{}}
+	p.lifetimes(p.fn.Body)
+	return p
+}
+
+// lifetimes finds the last reader of each value that the block defines. A use
+// inside a region counts for the op of this block that holds the region.
+func (p *Program) lifetimes(b *ir.Block) {
+	order := map[*ir.Op]int{}
+	n := 0
+	for op := range b.Ops() {
+		order[op] = n
+		n++
+		for _, r := range op.Regions {
+			p.lifetimes(r)
+		}
+	}
+	last := func(v *ir.Value, def *ir.Op) {
+		at := def
+		for _, u := range v.Uses() {
+			o := u.Op
+			for o.Block() != b {
+				o = o.Block().Parent()
+			}
+			if at == nil || order[o] > order[at] {
+				at = o
+			}
+		}
+		if at != nil {
+			p.dies[at] = append(p.dies[at], v)
+		}
+	}
+	for _, a := range b.Args {
+		last(a, nil)
+	}
+	for op := range b.Ops() {
+		for _, r := range op.Results() {
+			last(r, op)
+		}
+	}
+}
+
+// Run computes the outputs from inputs, both in the order of the function's
+// signature.
+func (p *Program) Run(ctx context.Context, inputs []tensor.Value, opt Options) ([]tensor.Value, error) {
+	if err := p.checkInputs(inputs); err != nil {
+		return nil, err
+	}
+	r := &run{Program: p, opt: opt, vals: map[*ir.Value]tensor.Value{}, refs: map[*byte]int{}}
+	r.env = ops.Env{Context: ctx, Rand: rand.New(rand.NewPCG(opt.Seed, 1)), Run: r.block}
+	return r.block(p.fn.Body, inputs)
+}
+
+// RunNamed is Run with named inputs and outputs.
+func (p *Program) RunNamed(ctx context.Context, inputs map[string]tensor.Value, opt Options) (map[string]tensor.Value, error) {
+	ins := make([]tensor.Value, len(p.fn.Body.Args))
+	for i, a := range p.fn.Body.Args {
+		v, ok := inputs[a.Name]
+		if !ok {
+			return nil, fmt.Errorf("input %q is missing", a.Name)
+		}
+		ins[i] = v
+	}
+	outs, err := p.Run(ctx, ins, opt)
+	if err != nil {
+		return nil, err
+	}
+	named := make(map[string]tensor.Value, len(outs))
+	for i, name := range p.fn.Outputs {
+		named[name] = outs[i]
+	}
+	return named, nil
+}
+
+func (p *Program) checkInputs(inputs []tensor.Value) error {
+	args := p.fn.Body.Args
+	if len(inputs) != len(args) {
+		return fmt.Errorf("%d inputs given, the model takes %d", len(inputs), len(args))
+	}
+	for i, a := range args {
+		t, ok := inputs[i].(*tensor.Tensor)
+		if a.Type.IsTensor() && ok {
+			if t.DType != a.Type.DType {
+				return fmt.Errorf("input %q is %s, the model takes %s", a.Name, t, a.Type)
+			}
+			if r := a.Type.Rank(); r >= 0 && r != t.Rank() {
+				return fmt.Errorf("input %q is %s, the model takes %s", a.Name, t, a.Type)
+			}
+		}
+	}
+	return nil
+}
+
+// run is the state of one run.
+type run struct {
+	*Program
+	opt  Options
+	env  ops.Env
+	vals map[*ir.Value]tensor.Value
+	refs map[*byte]int // live tensors by the memory they share
+	live int64
+}
+
+func (r *run) block(b *ir.Block, args []tensor.Value) ([]tensor.Value, error) {
+	for i, a := range b.Args {
+		if err := r.define(a, args[i]); err != nil {
+			return nil, err
+		}
+	}
+	for op := range b.Ops() {
+		if err := r.env.Context.Err(); err != nil {
+			return nil, err
+		}
+		ins := make([]tensor.Value, op.NumOperands())
+		for i := range ins {
+			if v := op.Operand(i); v != nil {
+				ins[i] = r.vals[v]
+			}
+		}
+		if op.Name == ir.YieldName {
+			r.bury(op)
+			return ins, nil
+		}
+		outs, err := ops.Eval(op, ins, &r.env)
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range op.Results() {
+			if outs[i] == nil {
+				continue
+			}
+			if err := r.define(v, outs[i]); err != nil {
+				return nil, fmt.Errorf("%s: %w", ops.Describe(op), err)
+			}
+		}
+		r.bury(op)
+	}
+	return nil, fmt.Errorf("block %q has no end", b.Name)
+}
+
+func (r *run) define(v *ir.Value, x tensor.Value) error {
+	r.release(v) // the value of the iteration before
+	r.vals[v] = x
+	if r.opt.Observe != nil {
+		r.opt.Observe(v, x)
+	}
+	if r.opt.MemoryLimit <= 0 || v.Data() != nil {
+		return nil
+	}
+	if p, n := memory(x); p != nil {
+		if r.refs[p]++; r.refs[p] == 1 {
+			r.live += n
+		}
+		if r.live > r.opt.MemoryLimit {
+			return fmt.Errorf("values take over %d bytes, the limit of this run", r.opt.MemoryLimit)
+		}
+	}
+	return nil
+}
+
+// bury drops the values that nobody reads after op.
+func (r *run) bury(op *ir.Op) {
+	for _, v := range r.dies[op] {
+		r.release(v)
+	}
+}
+
+func (r *run) release(v *ir.Value) {
+	x, ok := r.vals[v]
+	if !ok {
+		return
+	}
+	delete(r.vals, v)
+	if p, n := memory(x); p != nil && r.refs[p] > 0 {
+		if r.refs[p]--; r.refs[p] == 0 {
+			delete(r.refs, p)
+			r.live -= n
+		}
+	}
+}
+
+// memory tells the memory of a tensor by its address and size.
+func memory(x tensor.Value) (*byte, int64) {
+	if t, ok := x.(*tensor.Tensor); ok && t != nil && len(t.Data) > 0 {
+		return &t.Data[0], int64(len(t.Data))
+	}
+	return nil, 0
+}
