@@ -1,6 +1,7 @@
 package ref
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -49,8 +50,11 @@ func gemmF64(m, n, k int, a operandA, b operandB, c []float64) {
 func gemmBlock(i0, m, j0, n, ldc, k int, a operandA, b operandB, c []float64) {
 	depth := min(gemmKC, k)
 	raw := make([]float64, max(depth*n, gemmMR*depth))
-	bp := make([]float64, depth*((n+gemmNR-1)/gemmNR*gemmNR))
 	ap := make([]float64, depth*gemmMR)
+	var bp []float64
+	if m >= gemmMR {
+		bp = make([]float64, depth*((n+gemmNR-1)/gemmNR*gemmNR))
+	}
 	for k0 := 0; k0 < k; k0 += gemmKC {
 		kc := min(gemmKC, k-k0)
 		b(raw[:kc*n], k0, kc, j0, n)
@@ -147,7 +151,7 @@ func tile(a, b, c []float64, ldc, mr, nr int) {
 }
 
 // parallel calls f(0) ... f(n-1), several at a time. The calls must not
-// depend on each other.
+// depend on each other. A panic of one of them reaches the caller.
 func parallel(n int, f func(int)) {
 	workers := min(n, runtime.GOMAXPROCS(0))
 	if workers <= 1 {
@@ -158,12 +162,21 @@ func parallel(n int, f func(int)) {
 	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
+	var failed atomic.Value
 	for range workers {
 		wg.Go(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					failed.CompareAndSwap(nil, fmt.Sprint(r))
+				}
+			}()
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
 				f(i)
 			}
 		})
 	}
 	wg.Wait()
+	if r := failed.Load(); r != nil {
+		panic(r)
+	}
 }
