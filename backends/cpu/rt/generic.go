@@ -1,0 +1,194 @@
+package rt
+
+import (
+	"math"
+)
+
+// GenericSet is the kernels in plain Go: what every machine can run, and what the tests of the others read like.
+func GenericSet() *Set {
+	s := &Set{
+		Tier:      Generic,
+		Depthwise: Kernel[TapArgs]{Name: "depthwise_f32_generic", Fn: genericDepthwise},
+		MaxPool:   Kernel[TapArgs]{Name: "maxpool_f32_generic", Fn: genericMaxPool},
+		SumPool:   Kernel[TapArgs]{Name: "sumpool_f32_generic", Fn: genericSumPool},
+		Transpose: Kernel[TransposeArgs]{Name: "transpose_f32_generic", Fn: genericTranspose},
+	}
+	for _, mr := range []int{4, 1} {
+		name := "gemm_f32_4x16_generic"
+		if mr == 1 {
+			name = "gemm_f32_1x16_generic"
+		}
+		s.Gemm = append(s.Gemm, Kernel[GemmArgs]{Name: name, Tile: [2]int{mr, 1}, Fn: func(g *GemmArgs) { genericGemm(g, mr) }})
+	}
+	for o := range NumVecOps {
+		s.Vec[o] = Kernel[VecArgs]{Name: "vec_" + o.String() + "_f32_generic", Tile: [2]int{o.Operands()}, Fn: func(g *VecArgs) { genericVec(o, g) }}
+	}
+	for o := range NumReduceOps {
+		s.Reduce[o] = Kernel[ReduceArgs]{Name: "reduce_" + o.String() + "_f32_generic", Tile: [2]int{o.Writes()}, Fn: func(g *ReduceArgs) { genericReduce(o, g) }}
+	}
+	return s.Seal()
+}
+
+// genericGemm works row by row: one panel's row of accumulators stays in registers or L1.
+func genericGemm(g *GemmArgs, mr int) {
+	width := maskWidth(g.Mask)
+	steps := ints(g.Steps, int(g.Blocks)-1)
+	for i := range mr {
+		var acc [Lanes]float32
+		c := floats(at(g.C, i*int(g.LdC)), width)
+		if g.Flags&FlagAccumulate != 0 {
+			copy(acc[:], c)
+		}
+		a, b := at(g.A, i*int(g.LdA)), g.B
+		for blk := range int(g.Blocks) {
+			for _, x := range floats(a, int(g.KB)) {
+				for j, w := range lanes(b) {
+					acc[j] += x * w
+				}
+				b = at(b, laneBytes)
+			}
+			if blk < len(steps) {
+				a = at(a, int(g.KB*4+steps[blk]))
+			}
+		}
+		if g.Bias != 0 {
+			for j, v := range floats(g.Bias, width) {
+				acc[j] += v
+			}
+		}
+		if g.R != 0 {
+			for j, v := range floats(at(g.R, i*int(g.LdC)), width) {
+				acc[j] += v
+			}
+		}
+		for j := range c {
+			c[j] = clamp(acc[j], g.Lo, g.Hi, g.Flags)
+		}
+	}
+}
+
+// clamp keeps NaN, as every kernel does.
+func clamp(x, lo, hi float32, flags int64) float32 {
+	if flags&FlagClamp == 0 {
+		return x
+	}
+	if x < lo {
+		x = lo
+	}
+	if x > hi {
+		x = hi
+	}
+	return x
+}
+
+// genericTaps calls f for every pixel and tap with the pixel's accumulator, then done with the finished accumulator.
+func genericTaps(g *TapArgs, init float32, f func(acc, x *[Lanes]float32, tap int), done func(acc, c *[Lanes]float32)) {
+	steps := ints(g.Steps, int(g.Taps)-1)
+	for p := range int(g.N) {
+		var acc [Lanes]float32
+		for j := range acc {
+			acc[j] = init
+		}
+		a := at(g.A, p*int(g.LdA))
+		for t := range int(g.Taps) {
+			f(&acc, lanes(a), t)
+			if t < len(steps) {
+				a = at(a, int(steps[t]))
+			}
+		}
+		done(&acc, lanes(at(g.C, p*laneBytes)))
+	}
+}
+
+func genericDepthwise(g *TapArgs) {
+	genericTaps(g, 0, func(acc, x *[Lanes]float32, tap int) {
+		w := lanes(at(g.W, tap*laneBytes))
+		for j := range acc {
+			acc[j] += x[j] * w[j]
+		}
+	}, func(acc, c *[Lanes]float32) {
+		for j := range acc {
+			v := acc[j]
+			if g.Bias != 0 {
+				v += lanes(g.Bias)[j]
+			}
+			c[j] = clamp(v, g.Lo, g.Hi, g.Flags)
+		}
+	})
+}
+
+func genericMaxPool(g *TapArgs) {
+	genericTaps(g, float32(math.Inf(-1)), func(acc, x *[Lanes]float32, _ int) {
+		for j := range acc {
+			acc[j] = max(acc[j], x[j])
+		}
+	}, func(acc, c *[Lanes]float32) { *c = *acc })
+}
+
+func genericSumPool(g *TapArgs) {
+	genericTaps(g, 0, func(acc, x *[Lanes]float32, _ int) {
+		for j := range acc {
+			acc[j] += x[j]
+		}
+	}, func(acc, c *[Lanes]float32) {
+		for j := range acc {
+			c[j] = acc[j] * g.Scale
+		}
+	})
+}
+
+func genericTranspose(g *TransposeArgs) { transposeBlock(g, Lanes, int(g.Cols)) }
+
+// transposeBlock is the transpose kernel for any number of rows and columns, for the edges.
+func transposeBlock(g *TransposeArgs, rows, cols int) {
+	for r := range rows {
+		src := floats(at(g.Src, r*int(g.LdS)), cols)
+		dst := at(g.Dst, r*4)
+		for _, v := range src {
+			*float(dst) = v
+			dst = at(dst, int(g.LdD))
+		}
+	}
+}
+
+func genericReduce(op ReduceOp, g *ReduceArgs) {
+	x := floats(g.X, int(g.N))
+	var acc float32
+	switch op {
+	case ReduceMax:
+		acc = float32(math.Inf(-1))
+		for _, v := range x {
+			acc = max(acc, v)
+		}
+	case ReduceMin:
+		acc = float32(math.Inf(1))
+		for _, v := range x {
+			acc = min(acc, v)
+		}
+	case ReduceSum:
+		acc = pairwise(x, func(_ int, v float32) float32 { return v })
+	case ReduceSumSq:
+		acc = pairwise(x, func(_ int, v float32) float32 { return (v - g.P0) * (v - g.P0) })
+	case ReduceSumExp:
+		d := floats(g.Dst, int(g.N))
+		acc = pairwise(x, func(i int, v float32) float32 {
+			d[i] = float32(math.Exp(float64(v - g.P0)))
+			return d[i]
+		})
+	}
+	*float(g.Out) = acc
+}
+
+// pairwise sums f over x in 16 lanes, as the vector kernels do, so that long sums lose little.
+func pairwise(x []float32, f func(int, float32) float32) float32 {
+	var acc [Lanes]float32
+	for i, v := range x {
+		acc[i%Lanes] += f(i, v)
+	}
+	for n := Lanes / 2; n > 0; n /= 2 {
+		for j := range n {
+			acc[j] += acc[j+n]
+		}
+	}
+	return acc[0]
+}
