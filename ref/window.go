@@ -73,8 +73,11 @@ func (w Window) over(in []int) (*resolved, error) {
 			continue
 		}
 		r.out[i] = room/s + 1
-		if w.Ceil && room%s != 0 && r.out[i]*s < in[i]+r.begin[i] {
-			r.out[i]++ // a last window, unless it would start in the end padding
+		if w.Ceil {
+			r.out[i] = (room+s-1)/s + 1
+			if (r.out[i]-1)*s >= in[i]+r.begin[i] {
+				r.out[i]-- // the last window would start in the end padding
+			}
 		}
 	}
 	return r, nil
