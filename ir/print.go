@@ -1,0 +1,404 @@
+package ir
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+// PrintOptions adjust the text form.
+type PrintOptions struct {
+	// Inline is the most elements of a constant that are written out; longer
+	// ones print as a digest, and their bytes belong in a side file (see
+	// WriteData). 0 means 16, a negative number means no bound.
+	Inline int
+	// NoLoc leaves out locations and origins.
+	NoLoc bool
+}
+
+// Print returns the text form of m. Equal modules print equal, and parsing
+// the text gives a module that prints the same.
+func Print(m *Module) (string, error) {
+	var b strings.Builder
+	err := Fprint(&b, m, PrintOptions{})
+	return b.String(), err
+}
+
+// Fprint writes the text form of m to w.
+func Fprint(w io.Writer, m *Module, opt PrintOptions) error {
+	if opt.Inline == 0 {
+		opt.Inline = 16
+	}
+	p := &printer{w: bufio.NewWriter(w), opt: opt}
+	p.module(m)
+	if p.err != nil {
+		return p.err
+	}
+	return p.w.Flush()
+}
+
+// FormatOp returns the text of one op on one line, without its regions'
+// bodies; values have the numbers that they have in the whole text.
+func FormatOp(op *Op) string {
+	var b strings.Builder
+	p := &printer{w: bufio.NewWriter(&b), opt: PrintOptions{Inline: 8}}
+	if op.block != nil && op.block.Func() != nil {
+		p.number(op.block.Func())
+	}
+	p.head(op)
+	p.w.Flush()
+	return b.String()
+}
+
+type printer struct {
+	w     *bufio.Writer
+	opt   PrintOptions
+	names map[*Value]string
+	next  int
+	err   error
+}
+
+func (p *printer) f(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
+
+func (p *printer) module(m *Module) {
+	s := &m.Source
+	p.f("module @%s opset=%d", symbol(m.Name), m.Opset)
+	if m.Level != Core {
+		p.f(" level=%s", m.Level)
+	}
+	for _, kv := range []struct {
+		key   string
+		value string
+	}{{"producer", s.Producer}, {"producer_version", s.ProducerVersion}, {"domain", s.Domain}, {"doc", s.Doc}, {"unknown", base64.StdEncoding.EncodeToString(s.Unknown)}} {
+		if kv.value != "" {
+			p.f(" %s=%q", kv.key, kv.value)
+		}
+	}
+	for _, kv := range []struct {
+		key   string
+		value int64
+	}{{"ir_version", s.IRVersion}, {"model_version", s.ModelVersion}} {
+		if kv.value != 0 {
+			p.f(" %s=%d", kv.key, kv.value)
+		}
+	}
+	p.f("\n")
+	for _, o := range s.Opsets {
+		p.f("import %q %d\n", o.Domain, o.Version)
+	}
+	for _, kv := range m.Meta {
+		p.f("meta %q %q\n", kv.Key, kv.Value)
+	}
+	for _, f := range m.Funcs {
+		p.fn(f)
+	}
+}
+
+func (p *printer) fn(f *Func) {
+	p.number(f)
+	p.f("func @%s(", symbol(f.Name))
+	for i, a := range f.Body.Args {
+		if i > 0 {
+			p.f(", ")
+		}
+		p.arg(a)
+	}
+	p.f(") -> (")
+	for i, v := range f.Results() {
+		if i > 0 {
+			p.f(", ")
+		}
+		t := Type{}
+		if v != nil {
+			t = v.Type
+		}
+		name := ""
+		if i < len(f.Outputs) {
+			name = f.Outputs[i]
+		}
+		p.f("%s: %s", symbol(name), t)
+	}
+	p.f(") {\n")
+	p.block(f.Body, "  ")
+	p.f("}\n")
+}
+
+// number names every value of the function in program order.
+func (p *printer) number(f *Func) {
+	p.names, p.next = map[*Value]string{}, 0
+	for _, a := range f.Body.Args {
+		p.names[a] = "%" + symbol(a.Name)
+	}
+	p.numberBlock(f.Body)
+}
+
+func (p *printer) numberBlock(b *Block) {
+	for op := range b.Ops() {
+		if len(op.results) > 0 {
+			id := "%" + strconv.Itoa(p.next)
+			p.next++
+			for i, r := range op.results {
+				if len(op.results) > 1 {
+					p.names[r] = id + "#" + strconv.Itoa(i)
+				} else {
+					p.names[r] = id
+				}
+			}
+		}
+		for _, r := range op.Regions {
+			for _, a := range r.Args {
+				p.names[a] = "%" + strconv.Itoa(p.next)
+				p.next++
+			}
+			p.numberBlock(r)
+		}
+	}
+}
+
+func (p *printer) name(v *Value) string {
+	if v == nil {
+		return "_"
+	}
+	if n, ok := p.names[v]; ok {
+		return n
+	}
+	return "%?" // a value from elsewhere: the verifier says so
+}
+
+func (p *printer) arg(a *Value) {
+	p.f("%s: %s", p.name(a), a.Type)
+	if a.Origin.Name != "" && a.Origin != (Origin{Name: a.Name}) && !p.opt.NoLoc {
+		p.f(" origin(%s)", a.Origin)
+	}
+}
+
+// String writes the origin as text does: "conv1", scaled "conv1".
+func (o Origin) String() string {
+	if o.Relation == Exact {
+		return strconv.Quote(o.Name)
+	}
+	return string(o.Relation) + " " + strconv.Quote(o.Name)
+}
+
+func (p *printer) block(b *Block, indent string) {
+	for op := range b.Ops() {
+		p.f("%s", indent)
+		p.head(op)
+		for _, r := range op.Regions {
+			p.f(" %s ", symbol(r.Name))
+			if len(r.Args) > 0 {
+				p.f("(")
+				for i, a := range r.Args {
+					if i > 0 {
+						p.f(", ")
+					}
+					p.arg(a)
+				}
+				p.f(") ")
+			}
+			p.f("{\n")
+			p.block(r, indent+"  ")
+			p.f("%s}", indent)
+		}
+		p.f("\n")
+	}
+}
+
+// head writes an op up to its regions.
+func (p *printer) head(op *Op) {
+	if n := len(op.results); n > 0 {
+		id, _, _ := strings.Cut(p.name(op.results[0]), "#")
+		if n > 1 {
+			p.f("%s:%d = ", id, n)
+		} else {
+			p.f("%s = ", id)
+		}
+	}
+	d, isConst := op.Attrs.Get("value").(*Data)
+	if isConst = isConst && op.Name == ConstantName && len(op.Attrs) == 1 && len(op.results) == 1 && len(op.operands) == 0; isConst {
+		p.f("const ")
+		p.data(d)
+	} else {
+		p.call(op)
+	}
+	if p.opt.NoLoc {
+		return
+	}
+	if len(op.Loc) > 0 {
+		p.f(" loc(")
+		for i, l := range op.Loc {
+			if i > 0 {
+				p.f(", ")
+			}
+			p.f("%q", l)
+		}
+		p.f(")")
+	}
+	p.origins(op)
+}
+
+func (p *printer) origins(op *Op) {
+	last := -1
+	for i, r := range op.results {
+		if r.Origin.Name != "" {
+			last = i
+		}
+	}
+	if last < 0 {
+		return
+	}
+	p.f(" origin(")
+	for i, r := range op.results[:last+1] {
+		if i > 0 {
+			p.f(", ")
+		}
+		if r.Origin.Name == "" {
+			p.f("_")
+		} else {
+			p.f("%s", r.Origin)
+		}
+	}
+	p.f(")")
+}
+
+func (p *printer) call(op *Op) {
+	if op.Name == YieldName && op.block != nil && op.block.parent == nil {
+		p.f("return")
+	} else {
+		p.f("%s", symbol(op.Name))
+	}
+	p.f("(")
+	for i := range op.operands {
+		if i > 0 {
+			p.f(", ")
+		}
+		p.f("%s", p.name(op.operands[i].v))
+	}
+	p.f(")")
+	if len(op.Attrs) > 0 {
+		p.f(" {")
+		for i, a := range op.Attrs {
+			if i > 0 {
+				p.f(", ")
+			}
+			p.f("%s=", symbol(a.Name))
+			p.attr(a.Value)
+		}
+		p.f("}")
+	}
+	for i, r := range op.results {
+		if i == 0 {
+			p.f(" : %s", r.Type)
+		} else {
+			p.f(", %s", r.Type)
+		}
+	}
+}
+
+func (p *printer) attr(v any) {
+	switch v := v.(type) {
+	case int64:
+		p.f("%d", v)
+	case float32:
+		p.f("%s", formatF32(v))
+	case string:
+		p.f("%q", v)
+	case []int64:
+		list(p, "ints", v, func(x int64) { p.f("%d", x) })
+	case []float32:
+		list(p, "floats", v, func(x float32) { p.f("%s", formatF32(x)) })
+	case []string:
+		list(p, "strings", v, func(x string) { p.f("%q", x) })
+	case *Data:
+		p.f("tensor(")
+		p.data(v)
+		p.f(")")
+	case []*Data:
+		p.f("tensors(")
+		for i, d := range v {
+			if i > 0 {
+				p.f(", ")
+			}
+			p.data(d)
+		}
+		p.f(")")
+	case Type:
+		p.f("type(%s)", v)
+	case []Type:
+		p.f("types(")
+		for i, t := range v {
+			if i > 0 {
+				p.f(", ")
+			}
+			p.f("%s", t)
+		}
+		p.f(")")
+	default:
+		p.err = fmt.Errorf("attribute of type %T has no text form", v)
+	}
+}
+
+// list writes elements in brackets; an empty list says what it is a list of.
+func list[T any](p *printer, kind string, vs []T, elem func(T)) {
+	if len(vs) == 0 {
+		p.f("%s", kind)
+	}
+	p.f("[")
+	for i, v := range vs {
+		if i > 0 {
+			p.f(", ")
+		}
+		elem(v)
+	}
+	p.f("]")
+}
+
+// headElems is how many elements a constant shows whose bytes lie elsewhere.
+const headElems = 4
+
+func (p *printer) data(d *Data) {
+	p.f("%s ", d.Type())
+	if p.opt.Inline < 0 || d.Len() <= p.opt.Inline {
+		if t, err := d.Tensor(); err == nil {
+			p.f("%s", formatElems(t, t.Len()))
+			return
+		} else if d.digest == "" {
+			p.err = err
+			return
+		}
+	}
+	digest, err := d.Digest()
+	if err != nil {
+		p.err = err
+		return
+	}
+	if d.head == "" {
+		t, err := d.Tensor()
+		if err != nil {
+			p.err = err
+			return
+		}
+		d.head = formatElems(t, min(headElems, t.Len()))
+	}
+	p.f("#%s {head=%s}", digest, d.head)
+}
+
+// symbol writes a name as it is where it is a plain word, else quoted.
+func symbol(s string) string {
+	for i := range len(s) {
+		if c := s[i]; !isWord(c) || i == 0 && (c >= '0' && c <= '9' || c == '.' || c == '-') {
+			return strconv.Quote(s)
+		}
+	}
+	if s == "" || s == "_" {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c == '.' || c == '-' || c == '/' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
