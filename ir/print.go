@@ -402,3 +402,13 @@ func symbol(s string) string {
 func isWord(c byte) bool {
 	return c == '_' || c == '.' || c == '-' || c == '/' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
+
+// FormatAttr returns the text of an attribute's value; constants print as
+// digest where they are long. Equal values have equal text.
+func FormatAttr(v any) (string, error) {
+	var b strings.Builder
+	p := &printer{w: bufio.NewWriter(&b), opt: PrintOptions{Inline: 16}}
+	p.attr(v)
+	p.w.Flush()
+	return b.String(), p.err
+}

@@ -1,0 +1,22 @@
+// Package all links every pass that comes with hone, and names the pipelines
+// of the optimization levels.
+package all
+
+import (
+	"github.com/hone-ml/hone/passes"
+
+	_ "github.com/hone-ml/hone/passes/cse"
+	_ "github.com/hone-ml/hone/passes/dce"
+	_ "github.com/hone-ml/hone/passes/fold"
+)
+
+func init() {
+	for _, l := range []struct{ name, text string }{
+		{"O0", "dce"},
+		{"O1", "fix(fold-constants,cse,dce)"},
+		{"O2", "fix(fold-constants,cse,dce)"},
+		{"O3", "O2"},
+	} {
+		passes.RegisterLevel(l.name, l.text)
+	}
+}

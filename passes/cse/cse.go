@@ -1,0 +1,126 @@
+// Package cse lets equal ops be computed once.
+package cse
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
+)
+
+// maxConstant is the largest constant, in elements, that is compared by
+// content here. Larger ones cost a digest of all their bytes.
+const maxConstant = 1 << 14
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "cse",
+		Help: "compute equal ops once; operands of commutative ops may stand in any order",
+		New: func(passes.Options) (passes.Pass, error) {
+			return passes.Func("cse", func(c *passes.Context, m *ir.Module) (bool, error) {
+				s := &cse{Context: c, ids: map[*ir.Value]int{}}
+				for _, f := range m.Funcs {
+					if err := s.block(f.Body, nil); err != nil {
+						return s.changed, err
+					}
+				}
+				return s.changed, nil
+			}), nil
+		},
+	})
+}
+
+type cse struct {
+	*passes.Context
+	ids     map[*ir.Value]int
+	changed bool
+}
+
+// scope is what a block sees: its own ops and those of the blocks around it.
+type scope struct {
+	outer *scope
+	seen  map[string]*ir.Op
+}
+
+func (s *scope) find(key string) *ir.Op {
+	for ; s != nil; s = s.outer {
+		if op := s.seen[key]; op != nil {
+			return op
+		}
+	}
+	return nil
+}
+
+func (s *cse) block(b *ir.Block, outer *scope) error {
+	sc := &scope{outer, map[string]*ir.Op{}}
+	for op := range b.Ops() {
+		for _, r := range op.Regions {
+			if err := s.block(r, sc); err != nil {
+				return err
+			}
+		}
+		key, ok := s.key(op)
+		if !ok {
+			continue
+		}
+		twin := sc.find(key)
+		if twin == nil {
+			sc.seen[key] = op
+			continue
+		}
+		ok, err := s.Apply("", op, nil, func(*passes.Rewriter) []*ir.Value { return twin.Results() })
+		if err != nil {
+			return err
+		}
+		s.changed = s.changed || ok
+	}
+	return nil
+}
+
+// commutative ops may swap their two operands.
+var commutative = map[string]bool{
+	"Add": true, "Mul": true, "And": true, "Or": true, "Xor": true, "Equal": true,
+	"BitwiseAnd": true, "BitwiseOr": true, "BitwiseXor": true,
+}
+
+// key says in text what an op computes, false where it must stay as it is.
+func (s *cse) key(op *ir.Op) (string, bool) {
+	impl := ops.Lookup(op.Name)
+	if impl == nil || impl.Traits != 0 || len(op.Regions) > 0 || op.Name == ir.YieldName {
+		return "", false
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s/%d(", op.Name, op.NumResults())
+	operands := op.Operands()
+	if commutative[op.Name] && len(operands) == 2 && s.id(operands[0]) > s.id(operands[1]) {
+		operands[0], operands[1] = operands[1], operands[0]
+	}
+	for _, v := range operands {
+		fmt.Fprintf(&b, "%d,", s.id(v))
+	}
+	for _, a := range op.Attrs {
+		if d, ok := a.Value.(*ir.Data); ok && d.Len() > maxConstant {
+			return "", false
+		}
+		text, err := ir.FormatAttr(a.Value)
+		if err != nil {
+			return "", false
+		}
+		fmt.Fprintf(&b, "%s=%s;", a.Name, text)
+	}
+	return b.String(), true
+}
+
+func (s *cse) id(v *ir.Value) int {
+	if v == nil {
+		return -1
+	}
+	id, ok := s.ids[v]
+	if !ok {
+		id = len(s.ids)
+		s.ids[v] = id
+	}
+	return id
+}

@@ -1,0 +1,160 @@
+// Package passes holds what every transformation of the IR shares: the Pass
+// interface, the registry, pipelines as text, the Rewriter through which all
+// changes are made, and the counters by which a change can be bisected.
+//
+// A pass lives in a folder or file of its own below this package and
+// registers itself; it knows the IR and ir/ops, and nothing of files or of the
+// targets that come after it.
+package passes
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/hone-ml/hone/ir"
+)
+
+// Pass is one transformation of a module. It is deterministic, keeps no state
+// from one run to the next, and changes the module only through
+// Context.Rewriter.
+type Pass interface {
+	Name() string
+	Run(ctx *Context, m *ir.Module) (changed bool, err error)
+}
+
+// Spec registers a pass.
+type Spec struct {
+	Name    string
+	Help    string // one line
+	Options []Option
+	// New makes the pass for the options given in a pipeline.
+	New func(o Options) (Pass, error)
+}
+
+// Option declares an option of a pass: name=value, or just name for a bool.
+type Option struct {
+	Name, Default, Help string
+}
+
+var registry = map[string]Spec{}
+
+// Register adds a pass. It panics where the name is taken: two passes of one
+// name are a mistake of the program that links them.
+func Register(s Spec) {
+	if _, ok := registry[s.Name]; ok {
+		panic("passes: " + s.Name + " is registered twice")
+	}
+	registry[s.Name] = s
+}
+
+// Lookup returns the spec of a registered pass.
+func Lookup(name string) (Spec, bool) { s, ok := registry[name]; return s, ok }
+
+// Names returns the names of the registered passes, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(registry)) }
+
+// Func makes a Pass from a function.
+func Func(name string, run func(ctx *Context, m *ir.Module) (bool, error)) Pass {
+	return funcPass{name, run}
+}
+
+type funcPass struct {
+	name string
+	run  func(*Context, *ir.Module) (bool, error)
+}
+
+func (f funcPass) Name() string                               { return f.name }
+func (f funcPass) Run(c *Context, m *ir.Module) (bool, error) { return f.run(c, m) }
+
+// Context goes with a pipeline through all its passes.
+type Context struct {
+	context.Context
+
+	// Limit stops all changes after that many applications; negative is no
+	// limit. Bisecting searches with it for the application that breaks a model.
+	Limit int
+	// Applied counts applications so far; it is the serial number of the next.
+	Applied int
+	// OnApply hears of every application before it is made.
+	OnApply func(a Application)
+	// VerifyEach checks the module after every pass.
+	VerifyEach bool
+	// Around is called before and after each pass; changed is false before.
+	Around func(pass Pass, m *ir.Module, done, changed bool) error
+	// Timing receives a line a pass with time and counts, if set.
+	Timing io.Writer
+
+	pass  string
+	Stats []Stat
+}
+
+// Application is one change that a pass makes.
+type Application struct {
+	Serial int
+	Pass   string
+	Rule   string // the rule within the pass, "" where the pass is one rule
+	Op     *ir.Op // the op that the change starts from
+}
+
+// Stat says what one run of a pass did.
+type Stat struct {
+	Pass         string
+	Time         time.Duration
+	Applications int
+	OpsBefore    int
+	OpsAfter     int
+}
+
+// NewContext returns a context without limits.
+func NewContext(ctx context.Context) *Context { return &Context{Context: ctx, Limit: -1} }
+
+// run runs one pass with all that goes around it.
+func (c *Context) run(p Pass, m *ir.Module) (bool, error) {
+	if err := c.Err(); err != nil {
+		return false, err
+	}
+	if c.Around != nil {
+		if err := c.Around(p, m, false, false); err != nil {
+			return false, err
+		}
+	}
+	before, applied, start := CountOps(m), c.Applied, time.Now()
+	outer := c.pass
+	c.pass = p.Name()
+	changed, err := p.Run(c, m)
+	c.pass = outer
+	if err != nil {
+		return false, fmt.Errorf("pass %s: %w", p.Name(), err)
+	}
+	c.Stats = append(c.Stats, Stat{p.Name(), time.Since(start), c.Applied - applied, before, CountOps(m)})
+	if c.VerifyEach {
+		if err := ir.Verify(m); err != nil {
+			return false, fmt.Errorf("pass %s left a broken module: %w", p.Name(), err)
+		}
+	}
+	if c.Around != nil {
+		if err := c.Around(p, m, true, changed); err != nil {
+			return false, err
+		}
+	}
+	return changed, nil
+}
+
+// CountOps returns the number of ops that compute something: constants and
+// yields do not.
+func CountOps(m *ir.Module) int {
+	n := 0
+	for _, f := range m.Funcs {
+		f.Body.Walk(func(op *ir.Op) bool {
+			if op.Name != ir.ConstantName && op.Name != ir.YieldName {
+				n++
+			}
+			return true
+		})
+	}
+	return n
+}

@@ -1,0 +1,106 @@
+package passes
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+)
+
+// Rewriter makes changes, one application at a time. Every application asks
+// the context's counter first, so that a run can be stopped before any one of
+// them.
+type Rewriter struct {
+	ctx *Context
+	*ir.Builder
+	err error
+}
+
+// Apply makes one change: it replaces the results of op with the values that
+// build returns, and erases op. The new ops stand before op, have its location
+// joined with those of the ops in also, which the change swallows; the new
+// values take over the origins of those that they replace. A nil value keeps a
+// result that has no uses.
+//
+// It returns false where the counter forbids the change: then nothing has
+// been touched and build was not called. A match must be complete before
+// Apply: build may fail only where the module itself is wrong.
+func (c *Context) Apply(rule string, op *ir.Op, also []*ir.Op, build func(r *Rewriter) []*ir.Value) (bool, error) {
+	if !c.allow(rule, op) {
+		return false, nil
+	}
+	r := &Rewriter{ctx: c, Builder: ir.Before(op)}
+	r.Loc = JoinLocs(op, also...)
+	vals := build(r)
+	if r.err != nil {
+		return false, fmt.Errorf("rule %s at %s: %w", rule, ops.Describe(op), r.err)
+	}
+	if len(vals) != op.NumResults() {
+		return false, fmt.Errorf("rule %s at %s: %d values for %d results", rule, ops.Describe(op), len(vals), op.NumResults())
+	}
+	for i, v := range vals {
+		old := op.Result(i)
+		if v == nil {
+			continue
+		}
+		if v.Origin.Name == "" {
+			v.Origin = old.Origin
+		}
+		old.ReplaceAllUsesWith(v)
+	}
+	op.Erase()
+	return true, nil
+}
+
+// Change makes one change that is no replacement of an op's results: edit may
+// set operands, attributes and types, move and erase ops.
+func (c *Context) Change(rule string, op *ir.Op, edit func() error) (bool, error) {
+	if !c.allow(rule, op) {
+		return false, nil
+	}
+	if err := edit(); err != nil {
+		return false, fmt.Errorf("rule %s: %w", rule, err)
+	}
+	return true, nil
+}
+
+func (c *Context) allow(rule string, op *ir.Op) bool {
+	if c.Limit >= 0 && c.Applied >= c.Limit {
+		return false
+	}
+	if c.OnApply != nil {
+		c.OnApply(Application{c.Applied, c.pass, rule, op})
+	}
+	c.Applied++
+	return true
+}
+
+// Op inserts an op with its types inferred and returns its first result.
+func (r *Rewriter) Op(name string, operands []*ir.Value, attrs ...ir.Attr) *ir.Value {
+	op, err := ops.Build(r.Builder, name, operands, attrs...)
+	if err != nil {
+		if r.err == nil {
+			r.err = err
+		}
+		return nil
+	}
+	return op.Result(0)
+}
+
+// Fail makes the application fail: something is wrong with the module.
+func (r *Rewriter) Fail(err error) { r.err = err }
+
+// JoinLocs returns the locations of the ops, each once, in program order of
+// the arguments.
+func JoinLocs(op *ir.Op, also ...*ir.Op) []string {
+	locs := slices.Clone(op.Loc)
+	for _, o := range also {
+		for _, l := range o.Loc {
+			if !slices.Contains(locs, l) {
+				locs = append(locs, l)
+			}
+		}
+	}
+	return locs
+}
