@@ -1,0 +1,197 @@
+// Package fuse lowers a core module to the fused level: it groups ops that a
+// target computes in one pass over memory into hone.Fused ops, whose regions
+// hold the ops unchanged. What may be grouped is the target's table, not
+// this package's business.
+package fuse
+
+import (
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
+)
+
+// Target is a target's table of what it fuses.
+type Target struct {
+	// Anchor reports whether op is computed by a kernel that can go on with
+	// pointwise ops on its result before that leaves the cache.
+	Anchor func(op *ir.Op) bool
+	// Pointwise reports whether op computes each element of its result from
+	// the elements at the same place, operands broadcast.
+	Pointwise func(op *ir.Op) bool
+	// MaxOps and MaxOperands bound a group.
+	MaxOps, MaxOperands int
+}
+
+// Pass returns the pass for a target.
+func Pass(t Target) passes.Pass {
+	return passes.Func("fuse", func(c *passes.Context, m *ir.Module) (bool, error) {
+		changed := false
+		for _, f := range m.Funcs {
+			ch, err := block(c, t, f.Body)
+			changed = changed || ch
+			if err != nil {
+				return changed, err
+			}
+		}
+		m.Level = max(m.Level, ir.Fused)
+		return changed, nil
+	})
+}
+
+// block grows groups from their last op backwards, so that a group is
+// complete before any of its ops is looked at on its own.
+func block(c *passes.Context, t Target, b *ir.Block) (changed bool, err error) {
+	order := map[*ir.Op]int{}
+	for op := range b.Ops() {
+		order[op] = len(order)
+	}
+	for op := b.Last(); op != nil; {
+		g := grow(t, op, order)
+		if len(g) < 2 {
+			op = op.Prev()
+			continue
+		}
+		var next *ir.Op // the nearest op before the group's last one that stays
+		for next = op.Prev(); next != nil && g[next]; next = next.Prev() {
+		}
+		ok, err := replace(c, op, g)
+		if err != nil || !ok {
+			return changed, err
+		}
+		changed, op = true, next
+	}
+	return changed, nil
+}
+
+// grow collects the ops that can be computed together with root, the last
+// one: each has all its uses within the group and a result of root's type, so
+// that nothing outside depends on any of them but root.
+func grow(t Target, root *ir.Op, order map[*ir.Op]int) map[*ir.Op]bool {
+	if root.NumResults() != 1 || !t.Pointwise(root) {
+		return nil
+	}
+	typ := root.Result(0).Type
+	g := map[*ir.Op]bool{root: true}
+	for grew := true; grew && len(g) < t.MaxOps; {
+		grew = false
+		for _, p := range producers(g, root.Block()) {
+			if t.Pointwise(p) && absorbable(p, typ, g) && len(g) < t.MaxOps && outside(g, p) <= t.MaxOperands {
+				g[p], grew = true, true
+			}
+		}
+	}
+	var anchor *ir.Op
+	for _, p := range producers(g, root.Block()) {
+		// The latest one: what the others compute is there when it runs.
+		if t.Anchor(p) && absorbable(p, typ, g) && outside(g, p) <= t.MaxOperands && (anchor == nil || order[p] > order[anchor]) {
+			anchor = p
+		}
+	}
+	if anchor != nil {
+		g[anchor] = true
+	}
+	return g
+}
+
+// producers returns the ops of block b that the group reads from, in the
+// order of its ops and their operands.
+func producers(g map[*ir.Op]bool, b *ir.Block) []*ir.Op {
+	var ps []*ir.Op
+	seen := map[*ir.Op]bool{}
+	for _, op := range inOrder(g) {
+		for _, v := range op.Operands() {
+			if v == nil || v.Def() == nil {
+				continue
+			}
+			p := v.Def()
+			if p.Block() == b && !g[p] && !seen[p] && p.Name != ir.ConstantName {
+				seen[p] = true
+				ps = append(ps, p)
+			}
+		}
+	}
+	return ps
+}
+
+func absorbable(p *ir.Op, typ ir.Type, g map[*ir.Op]bool) bool {
+	if p.NumResults() != 1 || !p.Result(0).Type.Equal(typ) {
+		return false
+	}
+	for _, u := range p.Result(0).Uses() {
+		if !g[u.Op] {
+			return false
+		}
+	}
+	return true
+}
+
+// outside counts the values that the group would read from outside with p in it.
+func outside(g map[*ir.Op]bool, p *ir.Op) int {
+	seen := map[*ir.Value]bool{}
+	count := func(op *ir.Op) {
+		for _, v := range op.Operands() {
+			if v != nil && (v.Def() == nil || !g[v.Def()] && v.Def() != p) {
+				seen[v] = true
+			}
+		}
+	}
+	count(p)
+	for op := range g {
+		count(op)
+	}
+	return len(seen)
+}
+
+// inOrder returns the group in program order.
+func inOrder(g map[*ir.Op]bool) []*ir.Op {
+	var first *ir.Op
+	for op := range g { // any one, to find the block
+		first = op
+		break
+	}
+	for op := first.Prev(); op != nil; op = op.Prev() {
+		if g[op] {
+			first = op
+		}
+	}
+	list := make([]*ir.Op, 0, len(g))
+	for op := first; op != nil && len(list) < len(g); op = op.Next() {
+		if g[op] {
+			list = append(list, op)
+		}
+	}
+	return list
+}
+
+// replace puts a fused op in root's place.
+func replace(c *passes.Context, root *ir.Op, g map[*ir.Op]bool) (bool, error) {
+	group := inOrder(g)
+	ok, err := c.Apply("", root, group, func(r *passes.Rewriter) []*ir.Value {
+		fused := r.Builder.Op("hone.Fused", nil, []ir.Type{root.Result(0).Type})
+		body := fused.AddRegion(ops.FusedRegion)
+		inner := map[*ir.Value]*ir.Value{}
+		at := ir.AtEnd(body)
+		for _, op := range group {
+			for _, v := range op.Operands() {
+				if v == nil || inner[v] != nil {
+					continue
+				}
+				fused.AddOperand(v)
+				inner[v] = body.AddArg("", v.Type)
+			}
+			at.Clone(op, inner)
+		}
+		at.Loc = nil
+		at.Op(ir.YieldName, []*ir.Value{inner[root.Result(0)]}, nil)
+		return []*ir.Value{fused.Result(0)}
+	})
+	if err != nil || !ok {
+		return ok, err
+	}
+	for i := len(group) - 1; i >= 0; i-- {
+		if group[i] != root {
+			group[i].Erase()
+		}
+	}
+	return true, nil
+}
