@@ -5,6 +5,9 @@
 package fuse
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
@@ -54,7 +57,7 @@ func block(c *passes.Context, t Target, b *ir.Block) (changed bool, err error) {
 		var next *ir.Op // the nearest op before the group's last one that stays
 		for next = op.Prev(); next != nil && g[next]; next = next.Prev() {
 		}
-		ok, err := replace(c, op, g)
+		ok, err := replace(c, op, inOrder(g, order))
 		if err != nil || !ok {
 			return changed, err
 		}
@@ -74,14 +77,14 @@ func grow(t Target, root *ir.Op, order map[*ir.Op]int) map[*ir.Op]bool {
 	g := map[*ir.Op]bool{root: true}
 	for grew := true; grew && len(g) < t.MaxOps; {
 		grew = false
-		for _, p := range producers(g, root.Block()) {
+		for _, p := range producers(g, root.Block(), order) {
 			if t.Pointwise(p) && absorbable(p, typ, g) && len(g) < t.MaxOps && outside(g, p) <= t.MaxOperands {
 				g[p], grew = true, true
 			}
 		}
 	}
 	var anchor *ir.Op
-	for _, p := range producers(g, root.Block()) {
+	for _, p := range producers(g, root.Block(), order) {
 		// The latest one: what the others compute is there when it runs.
 		if t.Anchor(p) && absorbable(p, typ, g) && outside(g, p) <= t.MaxOperands && (anchor == nil || order[p] > order[anchor]) {
 			anchor = p
@@ -95,10 +98,10 @@ func grow(t Target, root *ir.Op, order map[*ir.Op]int) map[*ir.Op]bool {
 
 // producers returns the ops of block b that the group reads from, in the
 // order of its ops and their operands.
-func producers(g map[*ir.Op]bool, b *ir.Block) []*ir.Op {
+func producers(g map[*ir.Op]bool, b *ir.Block, order map[*ir.Op]int) []*ir.Op {
 	var ps []*ir.Op
 	seen := map[*ir.Op]bool{}
-	for _, op := range inOrder(g) {
+	for _, op := range inOrder(g, order) {
 		for _, v := range op.Operands() {
 			if v == nil || v.Def() == nil {
 				continue
@@ -143,29 +146,12 @@ func outside(g map[*ir.Op]bool, p *ir.Op) int {
 }
 
 // inOrder returns the group in program order.
-func inOrder(g map[*ir.Op]bool) []*ir.Op {
-	var first *ir.Op
-	for op := range g { // any one, to find the block
-		first = op
-		break
-	}
-	for op := first.Prev(); op != nil; op = op.Prev() {
-		if g[op] {
-			first = op
-		}
-	}
-	list := make([]*ir.Op, 0, len(g))
-	for op := first; op != nil && len(list) < len(g); op = op.Next() {
-		if g[op] {
-			list = append(list, op)
-		}
-	}
-	return list
+func inOrder(g map[*ir.Op]bool, order map[*ir.Op]int) []*ir.Op {
+	return slices.SortedFunc(maps.Keys(g), func(a, b *ir.Op) int { return order[a] - order[b] })
 }
 
 // replace puts a fused op in root's place.
-func replace(c *passes.Context, root *ir.Op, g map[*ir.Op]bool) (bool, error) {
-	group := inOrder(g)
+func replace(c *passes.Context, root *ir.Op, group []*ir.Op) (bool, error) {
 	ok, err := c.Apply("", root, group, func(r *passes.Rewriter) []*ir.Value {
 		fused := r.Builder.Op("hone.Fused", nil, []ir.Type{root.Result(0).Type})
 		body := fused.AddRegion(ops.FusedRegion)
