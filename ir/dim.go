@@ -19,5 +19,10 @@ func (d Dim) String() string {
 	}
 	return strconv.FormatInt(d.n, 10)
 }
-func ParseDim(s string) (Dim, error) { return Sym(s), nil }
-func (d Dim) Symbols() []string      { return nil }
+func ParseDim(s string) (Dim, error) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return Const(n), nil
+	}
+	return Sym(s), nil
+}
+func (d Dim) Symbols() []string { return nil }
