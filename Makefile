@@ -8,13 +8,16 @@ SHELL     := bash
 PYTHON    := $(HONE_CACHE)/venv/bin/python
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 
-.PHONY: test verify-all bench setup lint cross fuzz arm64 unit
+.PHONY: test verify-all bench setup setup-tensorrt lint cross fuzz arm64 unit
 .NOTPARALLEL:
 
 test: setup lint cross fuzz arm64 unit
 
-setup:
+setup: setup-tensorrt
 	@python3 scripts/setup.py
+
+setup-tensorrt:
+	@scripts/tensorrt_setup.sh
 
 lint:
 	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "gofmt would change:"; echo "$$bad"; exit 1; }

@@ -1,0 +1,172 @@
+package tensorrt
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
+)
+
+// Report tells of a build that succeeded.
+type Report struct {
+	Library  string        // as "TensorRT for RTX 1.7.1"
+	Folder   string        // where it lies; empty where the system found it
+	Bytes    int64         // size of the plan
+	Parse    time.Duration // in NVIDIA's ONNX parser
+	Build    time.Duration // in its builder
+	PeakRSS  int64         // most memory of the builder process in bytes
+	Warnings []string      // what the library warned of, each once
+}
+
+// Build builds a plan from an ONNX model.
+//
+// Errors: ErrNoLibrary, ErrVersion, *RefusedError, *DiedError, the context's
+// own where it ended the build, and others in plain words.
+func Build(ctx context.Context, onnx []byte, o Options) (plan []byte, rep *Report, err error) {
+	in, err := memoryFile("model", onnx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer in.Close()
+	out, err := memoryFile("plan", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer out.Close()
+	path := ""
+	if o.Dir != "" {
+		path = filepath.Join(o.Dir, "model.onnx")
+	}
+	if rep, err = build(ctx, in, path, out, o); err != nil {
+		return nil, nil, err
+	}
+	plan = make([]byte, rep.Bytes)
+	if _, err := out.ReadAt(plan, 0); err != nil {
+		return nil, nil, fmt.Errorf("reading the plan back: %w", err)
+	}
+	return plan, rep, nil
+}
+
+// BuildFile builds a plan from a model in a file, which is not read into this
+// process. The plan appears at planPath when it is whole, or not at all.
+func BuildFile(ctx context.Context, modelPath, planPath string, o Options) (rep *Report, err error) {
+	in, err := os.Open(modelPath)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	abs, err := filepath.Abs(modelPath)
+	if err != nil {
+		return nil, err
+	}
+	if o.Dir != "" {
+		abs = filepath.Join(o.Dir, filepath.Base(abs))
+	}
+	out, err := os.CreateTemp(filepath.Dir(planPath), "."+filepath.Base(planPath)+".*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(out.Name())
+		}
+	}()
+	rep, err = build(ctx, in, abs, out, o)
+	if err == nil {
+		err = out.Chmod(0o644)
+	}
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(out.Name(), planPath)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rep, nil
+}
+
+// build runs one job in a child: model in, plan out.
+func build(ctx context.Context, model *os.File, path string, plan *os.File, o Options) (rep *Report, err error) {
+	j := nvinfer.Job{
+		Model: path, SM: o.SM, Profiles: o.Profiles, Flags: o.Flags, Workspace: o.Workspace,
+		Threads: o.Threads, TimingCache: o.TimingCache, Verbose: o.Verbose, Stop: o.stop, Crash: o.crash,
+	}
+	var w *watcher
+	err = eachFolder(ctx, o.Library, func(dir string) (err error) {
+		w = &watcher{o: o, rep: &Report{Folder: dir}}
+		j.Library = dir
+		w.rep.PeakRSS, err = runChild(ctx, j, model, plan, w.event)
+		return err
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("TensorRT build stopped: %w", context.Cause(ctx))
+	case err != nil && len(w.refusals) > 0:
+		return nil, &RefusedError{Nodes: w.refusals}
+	case err != nil:
+		return nil, err
+	}
+	return w.rep, nil
+}
+
+// watcher makes a report of a child's events.
+type watcher struct {
+	o        Options
+	rep      *Report
+	refusals []Refusal
+	steps    map[string]Progress
+	warned   map[string]bool
+}
+
+var severities = []string{"internal error", "error", "warning", "info", "verbose"}
+
+func (w *watcher) event(e nvinfer.Event) {
+	switch e.Kind {
+	case nvinfer.Library:
+		w.rep.Library = e.Text
+	case nvinfer.Log:
+		if e.Severity == nvinfer.SeverityWarning && !w.warned[e.Text] {
+			w.rep.Warnings = append(w.rep.Warnings, e.Text)
+			if w.warned == nil {
+				w.warned = map[string]bool{}
+			}
+			w.warned[e.Text] = true
+		}
+		if w.o.Log != nil && e.Severity >= 0 && e.Severity < len(severities) {
+			w.o.Log(severities[e.Severity], e.Text)
+		}
+	case nvinfer.Refusal:
+		w.refusals = append(w.refusals, Refusal{Index: e.Number, Name: e.Node, Op: e.Op, Reason: reason(e.Code, e.Text)})
+	case nvinfer.Phase, nvinfer.Step, nvinfer.Ended:
+		w.progress(e)
+	case nvinfer.Done:
+		w.rep.Bytes = e.Bytes
+		w.rep.Parse = time.Duration(e.ParseMS) * time.Millisecond
+		w.rep.Build = time.Duration(e.BuildMS) * time.Millisecond
+	}
+}
+
+func (w *watcher) progress(e nvinfer.Event) {
+	if w.o.Progress == nil {
+		return
+	}
+	if w.steps == nil {
+		w.steps = map[string]Progress{}
+	}
+	p := w.steps[e.Text]
+	switch e.Kind {
+	case nvinfer.Phase:
+		p = Progress{Phase: e.Text, Parent: e.Parent, Steps: e.Number}
+	case nvinfer.Step:
+		p.Step = e.Number + 1
+	case nvinfer.Ended:
+		p.Step, p.Ended = p.Steps, true
+	}
+	w.steps[e.Text] = p
+	w.o.Progress(p)
+}

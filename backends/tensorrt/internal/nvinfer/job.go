@@ -1,0 +1,66 @@
+package nvinfer
+
+// Job is all that a child process is told, as JSON on its standard input.
+type Job struct {
+	Library     string    // folder of the libraries; empty for the system's own search
+	Check       bool      // load the library and try its slot table, no more
+	Model       string    // path of the model, for weights kept beside it and for messages
+	SM          []int     // compute capabilities to build for
+	Profiles    []Profile // optimization profiles, in order
+	Flags       []string  // builder flags by name, as TF32 or SPARSE_WEIGHTS
+	Workspace   int64     // limit of the workspace memory pool in bytes; 0 for the library's own
+	Threads     int       // threads of the builder; 0 for the library's own
+	TimingCache string    // file to start from and to write; empty for none
+	Verbose     bool      // send the library's information messages too
+	Stop        string    // phase to cancel the build in, through the progress monitor
+	Crash       string    // phase to read a bad address in: what a bug of the library does
+}
+
+// Profile is one optimization profile: a range for every input that has open dimensions.
+type Profile []Range
+
+// Range is the smallest, usual and largest shape of an input. For a shape
+// tensor (one whose values decide shapes) the numbers are values instead.
+type Range struct {
+	Input         string
+	Min, Opt, Max []int64
+}
+
+// Kind says what an Event tells.
+type Kind string
+
+// The kinds of events a child sends.
+const (
+	Log     Kind = "log"     // a message of the library, with its Severity
+	Library Kind = "library" // the library was loaded: Text is its name, Number its version
+	Phase   Kind = "phase"   // a phase of the build began, with Number steps
+	Step    Kind = "step"    // step Number of a phase was done
+	Ended   Kind = "ended"   // a phase of the build ended
+	Refusal Kind = "refusal" // the parser refuses a node
+	Failed  Kind = "failed"  // the job failed, Text says how
+	Done    Kind = "done"    // the job is done
+)
+
+// Event is one line from the child.
+type Event struct {
+	Kind     Kind
+	Text     string `json:",omitempty"`
+	Severity int    `json:",omitempty"`
+	Number   int    `json:",omitempty"`
+	Parent   string `json:",omitempty"` // of a phase
+	Node     string `json:",omitempty"` // a refused node's ONNX name
+	Op       string `json:",omitempty"` // its operator
+	Code     int    `json:",omitempty"` // the parser's error code
+	Bytes    int64  `json:",omitempty"` // size of the plan
+	ParseMS  int64  `json:",omitempty"`
+	BuildMS  int64  `json:",omitempty"`
+}
+
+// Severities of Log events, as ILogger::Severity numbers them.
+const (
+	SeverityInternal = iota
+	SeverityError
+	SeverityWarning
+	SeverityInfo
+	SeverityVerbose
+)

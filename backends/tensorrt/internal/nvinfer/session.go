@@ -1,0 +1,177 @@
+//go:build linux && (amd64 || arm64)
+
+package nvinfer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+// session is one use of the builder.
+type session struct {
+	Job
+	*library
+	arena
+	model, plan *os.File
+	emit        func(Event)
+	crumb       func(string) // remembers where we are, should the process die
+	mu          sync.Mutex   // the library logs from threads of its own
+	errors      []string     // what it logged as errors
+}
+
+// run does the job: the plan's bytes are written to s.plan.
+func (s *session) run() (err error) {
+	defer s.keep()
+	s.crumb("loading the library")
+	if s.library, err = load(s.Library); err != nil {
+		return err
+	}
+	t := s.table
+	s.emit(Event{Kind: Library, Text: t.name, Number: s.version})
+	logger := s.logger(t, s.log)
+
+	s.crumb("trying the slot table of " + t.name)
+	builder, err := s.create("builder", s.createBuilder, logger, uintptr(s.version))
+	if err != nil {
+		return err
+	}
+	defer s.destroy(builder)
+	network := object(builder.call(t.builder.createNetworkV2, 1<<t.stronglyTyped))
+	if network.null() {
+		return s.failure("the builder made no network")
+	}
+	defer s.destroy(network)
+	config := object(builder.call(t.builder.createBuilderConfig))
+	if config.null() {
+		return s.failure("the builder made no configuration")
+	}
+	defer s.destroy(config)
+	if err := s.selfCheck(builder, network, config); err != nil || s.Check {
+		return err
+	}
+
+	// The parser keeps the weights that the network refers to: it lives until the plan is built.
+	parser, err := s.create("ONNX parser", s.createParser, uintptr(network), logger, t.parserVersion)
+	if err != nil {
+		return err
+	}
+	defer virtual(uintptr(parser), t.parser.delete)
+	begin := time.Now()
+	if err := s.parse(uintptr(parser)); err != nil {
+		return err
+	}
+	parsed := time.Now()
+	s.crumb("configuring the builder")
+	if err := s.configure(builder, network, config); err != nil {
+		return err
+	}
+	s.crumb("building")
+	memory := object(builder.call(t.builder.buildSerializedNetwork, uintptr(network), uintptr(config)))
+	built := time.Now()
+	if memory.null() {
+		return s.failure("TensorRT built no plan")
+	}
+	defer s.destroy(memory)
+	if err := s.saveCache(config); err != nil {
+		return err
+	}
+	data := s.contents(memory)
+	s.crumb("writing the plan")
+	if _, err := s.plan.Write(data); err != nil {
+		return fmt.Errorf("cannot write the plan of %d bytes: %w", len(data), errors.Unwrap(err))
+	}
+	s.emit(Event{Kind: Done, Bytes: int64(len(data)),
+		ParseMS: parsed.Sub(begin).Milliseconds(), BuildMS: built.Sub(parsed).Milliseconds()})
+	return nil
+}
+
+func (s *session) log(severity int, msg string) {
+	s.crumb(msg)
+	if severity <= SeverityError {
+		s.mu.Lock()
+		s.errors = append(s.errors, msg)
+		s.mu.Unlock()
+	}
+	if severity <= SeverityWarning || s.Verbose {
+		s.emit(Event{Kind: Log, Severity: severity, Text: msg})
+	}
+}
+
+// failure is an error with what the library logged.
+func (s *session) failure(what string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.errors) == 0 {
+		return errors.New(what)
+	}
+	return fmt.Errorf("%s: %s", what, strings.Join(s.errors, "\n  "))
+}
+
+func (s *session) create(what string, entry uintptr, args ...uintptr) (object, error) {
+	r, _, _ := purego.SyscallN(entry, args...)
+	if object(r).null() {
+		return 0, s.failure("the library made no " + what)
+	}
+	return object(r), nil
+}
+
+// destroy calls the deleting destructor, which is the wrapper's own.
+func (s *session) destroy(o object) { virtual(uintptr(o), s.table.wrapper.delete) }
+
+func (s *session) parse(parser uintptr) error {
+	st, err := s.model.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() == 0 {
+		return errors.New("the model is empty")
+	}
+	// Mapped and never unmapped: C may keep pointers into it, and a big model stays out of Go's heap.
+	model, err := syscall.Mmap(int(s.model.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		return fmt.Errorf("cannot map the model: %w", err)
+	}
+	s.crumb("parsing the model")
+	t := s.table
+	// The path lets the parser find weights kept beside the model.
+	path := uintptr(0)
+	if s.Model != "" {
+		path = s.arena.text(s.Model)
+	}
+	if byte(virtual(parser, t.parser.parse, s.bytes(model), uintptr(len(model)), path)) != 0 {
+		return nil
+	}
+	n := int(int32(virtual(parser, t.parser.getNbErrors)))
+	named := 0
+	for i := range n {
+		e := virtual(parser, t.parser.getError, uintptr(i))
+		pe := t.parserError
+		refusal := Event{Kind: Refusal, Code: int(int32(virtual(e, pe.code))), Number: int(int32(virtual(e, pe.node))),
+			Node: text(virtual(e, pe.nodeName)), Op: text(virtual(e, pe.nodeOperator)), Text: text(virtual(e, pe.desc))}
+		if refusal.Op != "" {
+			named++
+			s.emit(refusal)
+		}
+	}
+	if named > 0 {
+		return errors.New("the parser refuses the model")
+	}
+	return s.failure("the parser cannot read the model")
+}
+
+// contents is a view of an IHostMemory.
+func (s *session) contents(m object) []byte {
+	n := m.call(s.table.memory.size)
+	if n == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(foreign(m.call(s.table.memory.data))), n)
+}
