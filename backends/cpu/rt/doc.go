@@ -6,8 +6,22 @@
 // returns a Work; everything that a run needs is made there, so that running allocates nothing. A Work reads the driver's
 // pointers at bind time: bind again when memory moves. Strides are in elements, sizes of memory in bytes.
 //
-//	Gemm    matrix product with packed or plain B, batches, bias, residual, clamp, Post program
-//	Map     a Program of elementwise operators with broadcasting
+//	Gemm           matrix product: packed or plain B, batches, bias, residual, clamp, Post program
+//	Conv           convolution over NCHWc16, or from NCHW (a network's first); bias, residual, clamp, Post
+//	Depthwise      convolution with one filter a channel over NCHWc16; bias, clamp, Post
+//	Pooling        maximum or mean of a window over NCHWc16
+//	GlobalPooling  maximum or mean of whole channels of NCHWc16
+//	Map            a Program of elementwise operators with broadcasting
+//	Softmax        softmax or its logarithm over rows
+//	Norm           layer and RMS normalization over rows
+//	Reduce         maximum, minimum, sum, mean, sum of squares over any one run of dims
+//	Copy           strided copy: Slice, Concat, Expand, Transpose, reversal, nearest resize; any element of 1 to 8 bytes
+//	Transpose      Copy by permutation
+//	Gather         rows by index
+//	Reorder        NCHW or NHWC to NCHWc16 and back
+//	ZeroPadLanes   zeros in the lanes past C of NCHWc16
+//
+// Weights are packed once by PackGemmB, PackConv, PackConvImage, PackDepthwise and PackVector, the same for every tier.
 //
 // Kernels come in a Set, one for each ISA tier; GenericSet is the one in plain Go.
 package rt

@@ -41,13 +41,6 @@ type Gemm struct {
 	Post     *Post
 }
 
-// Post is a pointwise region that runs on a driver's result while it is still in cache: input 0 of Prog is the result, the
-// others are In, and output 0 goes where the result was. In's strides are over the space that the driver names.
-type Post struct {
-	Prog *Program
-	In   []Operand
-}
-
 const (
 	gemmRows   = 126  // rows of a tile: a multiple of every tier's tallest kernel
 	gemmKMost  = 1024 // k of a slice: A's slice stays in L2
@@ -93,6 +86,9 @@ func (g *Gemm) Work() (Work, error) {
 	b.panelTile = max(b.panelTile, 1)
 	b.panelTiles = ceilDiv(b.panels, b.panelTile)
 	slices := max(1, ceilDiv(g.K, gemmKMost+gemmKMost/2))
+	if g.R == g.C && g.R != nil { // partial sums would overwrite the residual
+		slices = 1
+	}
 	b.slice = max(1, roundUp(ceilDiv(g.K, slices), Lanes))
 	if g.Unpacked {
 		b.packBytes = roundUp(b.panelTile*g.K*laneBytes, Align)
@@ -104,7 +100,7 @@ func (g *Gemm) Work() (Work, error) {
 			dims = append(dims, d.N)
 		}
 		var err error
-		if b.post, err = g.Post.bind(g.Set, append(dims, g.M, g.N), g.C); err != nil {
+		if b.post, err = g.Post.bind(g.Set, append(dims, g.M, g.N), false, g.C); err != nil {
 			return Work{}, fmt.Errorf("gemm: %w", err)
 		}
 		scratch += b.post.prog.ScratchBytes()
@@ -173,7 +169,7 @@ func (b *gemmBound) run(tile int, s *Scratch) {
 				g.Lo, g.Hi = b.Lo, b.Hi
 			}
 		}
-		b.Set.plan.block(g, rows, panels, mask)
+		b.Set.plan.cover(g, area{rows: rows, groups: 1, panels: panels, mask: mask})
 		if k >= b.K {
 			break
 		}
@@ -183,49 +179,4 @@ func (b *gemmBound) run(tile int, s *Scratch) {
 			b.post.run(s, b.packBytes, entry*b.M+row+i, col, at(c, i*b.LdC*4), cols)
 		}
 	}
-}
-
-// boundPost is a Post over [rows..., columns].
-type boundPost struct {
-	prog *boundProgram
-	in   []Operand
-	dims []int
-}
-
-// bind prepares p for the space dims, whose last dim is the columns; result is where the driver writes.
-func (p *Post) bind(set *Set, dims []int, result unsafe.Pointer) (*boundPost, error) {
-	modes := make([]mode, 1+len(p.In))
-	for i, x := range p.In {
-		if len(x.Strides) != len(dims) {
-			return nil, fmt.Errorf("post operand %d has %d strides for %d dims", i, len(x.Strides), len(dims))
-		}
-		switch x.Strides[len(dims)-1] {
-		case 0:
-			modes[i+1] = modeScalar
-		case 1:
-		default:
-			return nil, fmt.Errorf("post operand %d has stride %d along columns: want 0 or 1", i, x.Strides[len(dims)-1])
-		}
-	}
-	if len(p.Prog.Out) != 1 {
-		return nil, fmt.Errorf("post program has %d outputs: want 1", len(p.Prog.Out))
-	}
-	bp, err := p.Prog.bind(set, modes, func(_, i int) bool { return i == 0 || p.In[i-1].Ptr == result })
-	return &boundPost{bp, p.In, dims}, err
-}
-
-// run applies the program to n columns from col on of a row (counted over all leading dims) whose result is at c.
-func (b *boundPost) run(s *Scratch, off, row, col int, c uintptr, n int) {
-	last := len(b.dims) - 1
-	s.cur.in[0], s.cur.out[0] = c, c
-	for o := range b.in {
-		x := &b.in[o]
-		e := col * x.Strides[last]
-		for d, q := last-1, row; d >= 0; d-- {
-			e += q % b.dims[d] * x.Strides[d]
-			q /= b.dims[d]
-		}
-		s.cur.in[o+1] = at(addr(x.Ptr), e*4)
-	}
-	b.prog.run(s, off, n)
 }

@@ -64,26 +64,36 @@ func (p *gemmPlan) width(left int) int {
 	return w
 }
 
-// block computes rows × panels of output: g holds the addresses of the first row and panel, everything but Mask set, and is
-// moved on; mask is the last panel's, and only applies if last says that the last panel is among these.
-// Panels are the outer loop: a panel's weights stay in L2 for all rows.
-func (p *gemmPlan) block(g *GemmArgs, rows, panels int, mask uint64) {
+// area is the output that one pass over the weights covers: groups of rows, and panels.
+type area struct {
+	rows, groups   int
+	groupA, groupC int // bytes from one group's first row to the next's
+	panels         int
+	mask           uint64 // of the last panel
+}
+
+// cover computes an area: g holds the addresses of its first row and panel, with everything but Mask set, and is moved on.
+// Panels are the outer loop: a panel's weights stay in cache for all rows.
+func (p *gemmPlan) cover(g *GemmArgs, r area) {
 	a0, c0, r0 := g.A, g.C, g.R
-	for panels > 0 {
+	for panels := r.panels; panels > 0; {
 		w := p.width(panels)
 		panels -= w
 		g.Mask = 1<<Lanes - 1
 		if panels == 0 {
-			g.Mask = mask
+			g.Mask = r.mask
 		}
-		for m := 0; m < rows; {
-			k := p.next(w, rows-m)
-			g.A, g.C = at(a0, m*int(g.LdA)), at(c0, m*int(g.LdC))
-			if r0 != 0 {
-				g.R = at(r0, m*int(g.LdC))
+		for group := range r.groups {
+			ga, gc := group*r.groupA, group*r.groupC
+			for m := 0; m < r.rows; {
+				k := p.next(w, r.rows-m)
+				g.A, g.C = at(a0, ga+m*int(g.LdA)), at(c0, gc+m*int(g.LdC))
+				if r0 != 0 {
+					g.R = at(r0, gc+m*int(g.LdC))
+				}
+				k.Fn(g)
+				m += k.Tile[0]
 			}
-			k.Fn(g)
-			m += k.Tile[0]
 		}
 		g.B = at(g.B, w*int(g.PanelB))
 		c0 = at(c0, w*int(g.PanelC))

@@ -1,14 +1,19 @@
-package rt
+package rt_test
 
 import (
 	"math"
 	"math/rand/v2"
 	"testing"
 
+	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/stretchr/testify/require"
 )
 
 func TestGemmAgainstNaiveLoops(t *testing.T) {
+	eachSet(t, func(t *testing.T, set *rt.Set) { testGemm(t, set) })
+}
+
+func testGemm(t *testing.T, set *rt.Set) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 60 {
 		m, n, k := r.IntN(300), r.IntN(100), r.IntN(70)
@@ -26,20 +31,20 @@ func TestGemmAgainstNaiveLoops(t *testing.T) {
 		}
 		a, b := random(r, batch*(m*lda+1)), random(r, batch*(rowsB*ldb+1))
 		c, res, bias := random(r, batch*(m*ldc+1)), random(r, batch*(m*ldc+1)), random(r, n)
-		g := Gemm{Set: GenericSet(), M: m, N: n, K: k, A: ptr(a), LdA: lda, C: ptr(c), LdC: ldc,
-			Batch: []Batch{{batch, m*lda + 1, rowsB*ldb + 1, m*ldc + 1}}, Bias: ptr(bias), R: ptr(res), Clamp: true, Lo: -2, Hi: 3}
+		g := rt.Gemm{Set: set, M: m, N: n, K: k, A: ptr(a), LdA: lda, C: ptr(c), LdC: ldc,
+			Batch: []rt.Batch{{batch, m*lda + 1, rowsB*ldb + 1, m*ldc + 1}}, Bias: ptr(bias), R: ptr(res), Clamp: true, Lo: -2, Hi: 3}
 		if unpacked {
 			g.Unpacked, g.TransB, g.B, g.LdB = true, trans, ptr(b), ldb
 		} else {
-			size := PackedGemmBSize(k, n)
+			size := rt.PackedGemmBSize(k, n)
 			packed := make([]float32, batch*size+1)
 			for e := range batch {
-				PackGemmB(packed[e*size:], b[e*(rowsB*ldb+1):], k, n, ldb, trans)
+				rt.PackGemmB(packed[e*size:], b[e*(rowsB*ldb+1):], k, n, ldb, trans)
 			}
 			g.B, g.Batch[0].B = ptr(packed), size
 		}
-		g.Post = &Post{Prog: &Program{In: 2, Temps: 1, Code: []Instr{{Op: OpMul, Dst: 2, X: 0, Y: 1}}, Out: []Reg{2}},
-			In: []Operand{{ptr(bias), []int{0, 0, 1}}}}
+		g.Post = &rt.Post{Prog: &rt.Program{In: 2, Temps: 1, Code: []rt.Instr{{Op: rt.OpMul, Dst: 2, X: 0, Y: 1}}, Out: []rt.Reg{2}},
+			In: []rt.Operand{{ptr(bias), []int{0, 0, 1}}}}
 		before := append([]float32{}, c...)
 		w, err := g.Work()
 		require.NoError(t, err)

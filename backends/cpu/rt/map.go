@@ -83,15 +83,21 @@ func newSpace(dims []int, operands []Operand) (space, error) {
 	return sp, nil
 }
 
-// lanes merges a last dim of 16 with the one before it when every operand is dense, constant or 16 values over and over there.
-func (sp *space) lanes() []mode {
+// modes tells how every operand walks the last dim.
+func (sp *space) modes() []mode {
 	modes := make([]mode, len(sp.strides))
-	r := len(sp.dims)
 	for o, st := range sp.strides {
-		if st[r-1] == 0 {
+		if n := len(st); n > 0 && st[n-1] == 0 {
 			modes[o] = modeScalar
 		}
 	}
+	return modes
+}
+
+// lanes merges a last dim of 16 with the one before it when every operand is dense, constant or 16 values over and over there.
+func (sp *space) lanes() []mode {
+	modes := sp.modes()
+	r := len(sp.dims)
 	if r < 2 || sp.dims[r-1] != Lanes {
 		return modes
 	}

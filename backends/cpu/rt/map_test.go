@@ -1,13 +1,18 @@
-package rt
+package rt_test
 
 import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/stretchr/testify/require"
 )
 
 func TestMapBroadcastsAgainstNaiveLoops(t *testing.T) {
+	eachSet(t, func(t *testing.T, set *rt.Set) { testMap(t, set) })
+}
+
+func testMap(t *testing.T, set *rt.Set) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 200 {
 		rank := r.IntN(5)
@@ -24,7 +29,7 @@ func TestMapBroadcastsAgainstNaiveLoops(t *testing.T) {
 			total = total / dims[0] * 900
 			dims[0] = 900
 		}
-		operand := func(broadcast bool) (Operand, []float32) {
+		operand := func(broadcast bool) (rt.Operand, []float32) {
 			st := make([]int, rank)
 			n := 1
 			for d := rank - 1; d >= 0; d-- {
@@ -35,7 +40,7 @@ func TestMapBroadcastsAgainstNaiveLoops(t *testing.T) {
 				n *= dims[d]
 			}
 			x := random(r, n)
-			return Operand{ptr(x), st}, x
+			return rt.Operand{ptr(x), st}, x
 		}
 		a, av := operand(r.IntN(2) == 0)
 		b, bv := operand(true)
@@ -47,9 +52,9 @@ func TestMapBroadcastsAgainstNaiveLoops(t *testing.T) {
 				}
 			}
 		}
-		p := &Program{In: 2, Consts: []float32{0.5}, Temps: 2, Out: []Reg{4},
-			Code: []Instr{{Op: OpMul, Dst: 3, X: 0, Y: 2}, {Op: OpAdd, Dst: 4, X: 3, Y: 1}}}
-		m := Map{Set: GenericSet(), Prog: p, Dims: dims, In: []Operand{a, b}, Out: []Operand{c}}
+		p := &rt.Program{In: 2, Consts: []float32{0.5}, Temps: 2, Out: []rt.Reg{4},
+			Code: []rt.Instr{{Op: rt.OpMul, Dst: 3, X: 0, Y: 2}, {Op: rt.OpAdd, Dst: 4, X: 3, Y: 1}}}
+		m := rt.Map{Set: set, Prog: p, Dims: dims, In: []rt.Operand{a, b}, Out: []rt.Operand{c}}
 		w, err := m.Work()
 		require.NoError(t, err)
 		execute(t, w, 2)
@@ -65,23 +70,24 @@ func TestMapBroadcastsAgainstNaiveLoops(t *testing.T) {
 }
 
 func TestMapInPlaceWritesAfterTheLastRead(t *testing.T) {
+	set := rt.GenericSet()
 	x := []float32{1, 2, 3}
-	p := &Program{In: 1, Temps: 2, Out: []Reg{1}, // out = x·x, then a read of x follows the write
-		Code: []Instr{{Op: OpSquare, Dst: 1, X: 0}, {Op: OpAdd, Dst: 2, X: 0, Y: 1}, {Op: OpAdd, Dst: 1, X: 2, Y: 0}}}
-	o := Operand{ptr(x), []int{1}}
-	w, err := (&Map{Set: GenericSet(), Prog: p, Dims: []int{3}, In: []Operand{o}, Out: []Operand{o}}).Work()
+	p := &rt.Program{In: 1, Temps: 2, Out: []rt.Reg{1}, // out = x·x, then a read of x follows the write
+		Code: []rt.Instr{{Op: rt.OpSquare, Dst: 1, X: 0}, {Op: rt.OpAdd, Dst: 2, X: 0, Y: 1}, {Op: rt.OpAdd, Dst: 1, X: 2, Y: 0}}}
+	o := rt.Operand{ptr(x), []int{1}}
+	w, err := (&rt.Map{Set: set, Prog: p, Dims: []int{3}, In: []rt.Operand{o}, Out: []rt.Operand{o}}).Work()
 	require.NoError(t, err)
 	execute(t, w, 1)
 	require.Equal(t, []float32{3, 8, 15}, x)
 }
 
 func TestProgramValidate(t *testing.T) {
-	for _, p := range []Program{
-		{In: 1, Temps: 1, Out: []Reg{1}},
-		{In: 1, Temps: 1, Code: []Instr{{Op: OpNeg, Dst: 0, X: 0}}, Out: []Reg{1}},
-		{In: 1, Temps: 1, Code: []Instr{{Op: OpNeg, Dst: 1, X: 1}}, Out: []Reg{1}},
-		{In: 1, Temps: 1, Code: []Instr{{Op: NumVecOps, Dst: 1}}, Out: []Reg{1}},
-		{In: 1, Temps: 100, Code: []Instr{{Op: OpNeg, Dst: 1, X: 0}}, Out: []Reg{1}},
+	for _, p := range []rt.Program{
+		{In: 1, Temps: 1, Out: []rt.Reg{1}},
+		{In: 1, Temps: 1, Code: []rt.Instr{{Op: rt.OpNeg, Dst: 0, X: 0}}, Out: []rt.Reg{1}},
+		{In: 1, Temps: 1, Code: []rt.Instr{{Op: rt.OpNeg, Dst: 1, X: 1}}, Out: []rt.Reg{1}},
+		{In: 1, Temps: 1, Code: []rt.Instr{{Op: rt.NumVecOps, Dst: 1}}, Out: []rt.Reg{1}},
+		{In: 1, Temps: 100, Code: []rt.Instr{{Op: rt.OpNeg, Dst: 1, X: 0}}, Out: []rt.Reg{1}},
 	} {
 		require.Error(t, p.Validate())
 	}

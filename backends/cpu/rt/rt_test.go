@@ -1,35 +1,11 @@
 package rt
 
 import (
-	"math/rand/v2"
 	"sync/atomic"
 	"testing"
-	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
-
-func ptr(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
-
-func random(r *rand.Rand, n int) []float32 {
-	x := make([]float32, n)
-	for i := range x {
-		x[i] = r.Float32()*2 - 1
-	}
-	return x
-}
-
-// execute runs w on a pool of the given size and fails the test if it allocates.
-func execute(t *testing.T, w Work, threads int) {
-	t.Helper()
-	p := NewPool(threads - 1)
-	defer p.Close()
-	var r Run
-	require.NoError(t, r.Begin(p, threads, w.Scratch))
-	require.NoError(t, r.Do(&w))
-	r.End()
-	require.NoError(t, r.Free())
-}
 
 func TestPoolRunsEveryTileOnce(t *testing.T) {
 	p := NewPool(3)

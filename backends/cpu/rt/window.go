@@ -1,0 +1,59 @@
+package rt
+
+import "fmt"
+
+// Window is how a filter slides over an image: shared by convolutions and pooling. Sizes are in pixels.
+// Padding at the bottom and right is whatever the output size implies.
+type Window struct {
+	H, W                 int // input
+	OH, OW               int // output
+	KH, KW               int // filter
+	StrideH, StrideW     int
+	DilationH, DilationW int
+	PadTop, PadLeft      int
+}
+
+func (w *Window) check() error {
+	if w.H < 0 || w.W < 0 || w.OH < 0 || w.OW < 0 || w.PadTop < 0 || w.PadLeft < 0 ||
+		w.KH < 1 || w.KW < 1 || w.StrideH < 1 || w.StrideW < 1 || w.DilationH < 1 || w.DilationW < 1 {
+		return fmt.Errorf("window %+v: sizes and pads must be at least 0; filter, strides and dilations at least 1", *w)
+	}
+	return nil
+}
+
+// inside tells whether no tap of any output pixel falls outside of the input.
+func (w *Window) inside() bool {
+	return w.PadTop == 0 && w.PadLeft == 0 &&
+		(w.OH-1)*w.StrideH+(w.KH-1)*w.DilationH < w.H && (w.OW-1)*w.StrideW+(w.KW-1)*w.DilationW < w.W
+}
+
+// pointwise tells whether every output pixel reads the input pixel at its own place.
+func (w *Window) pointwise() bool {
+	return w.KH == 1 && w.KW == 1 && w.StrideH == 1 && w.StrideW == 1 && w.PadTop == 0 && w.PadLeft == 0 && w.OH == w.H && w.OW == w.W
+}
+
+// rowsFor is how many input rows n output rows read.
+func (w *Window) rowsFor(n int) int { return (n-1)*w.StrideH + (w.KH-1)*w.DilationH + 1 }
+
+// width is how many input columns a row of output reads.
+func (w *Window) width() int { return (w.OW-1)*w.StrideW + (w.KW-1)*w.DilationW + 1 }
+
+// padCopy copies what output rows first to first+n-1 read from one plane to dst, with zeros where the window is outside of the
+// input. A pixel is px values.
+func (w *Window) padCopy(dst, plane uintptr, first, n, px int) {
+	width := w.width()
+	left := min(w.PadLeft, width)
+	mid := max(0, min(w.W, width-left))
+	for r := range w.rowsFor(n) {
+		row := floats(dst, width*px)
+		dst = at(dst, width*px*4)
+		y := first*w.StrideH - w.PadTop + r
+		if y < 0 || y >= w.H {
+			clear(row)
+			continue
+		}
+		clear(row[:left*px])
+		copy(row[left*px:], floats(at(plane, y*w.W*px*4), mid*px))
+		clear(row[(left+mid)*px:])
+	}
+}
