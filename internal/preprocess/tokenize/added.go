@@ -1,0 +1,102 @@
+package tokenize
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// addedToken is a token that is found in the text before the model sees it.
+type addedToken struct {
+	ID         int    `json:"id"`
+	Content    string `json:"content"`
+	SingleWord bool   `json:"single_word"`
+	LStrip     bool   `json:"lstrip"`
+	RStrip     bool   `json:"rstrip"`
+	Normalized bool   `json:"normalized"`
+}
+
+// matcher finds added tokens in a text, the longest first at each place.
+type matcher struct {
+	byFirst [256][]addedToken
+	any     bool
+}
+
+func (m *matcher) add(a addedToken) {
+	if a.Content == "" {
+		return
+	}
+	m.any = true
+	list := append(m.byFirst[a.Content[0]], a)
+	slices.SortStableFunc(list, func(a, b addedToken) int { return len(b.Content) - len(a.Content) })
+	m.byFirst[a.Content[0]] = list
+}
+
+func (m *matcher) find(content string) (int, bool) {
+	if content != "" {
+		for _, a := range m.byFirst[content[0]] {
+			if a.Content == content {
+				return a.ID, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// segment is a stretch of text, or an added token where id is not negative.
+type segment struct {
+	text string
+	id   int
+}
+
+func (m *matcher) split(s string) []segment {
+	if !m.any {
+		return []segment{{s, -1}}
+	}
+	var out []segment
+	start := 0 // of the text since the last token
+	for i := 0; i < len(s); {
+		a := m.at(s, i)
+		if a == nil {
+			i++
+			continue
+		}
+		end := i + len(a.Content)
+		text := s[start:i]
+		if a.LStrip {
+			text = strings.TrimRightFunc(text, unicode.IsSpace)
+		}
+		if text != "" {
+			out = append(out, segment{text, -1})
+		}
+		out = append(out, segment{"", a.ID})
+		if a.RStrip {
+			end = len(s) - len(strings.TrimLeftFunc(s[end:], unicode.IsSpace))
+		}
+		start, i = end, end
+	}
+	if start < len(s) {
+		out = append(out, segment{s[start:], -1})
+	}
+	return out
+}
+
+// at returns the token that begins at s[i:], nil for none.
+func (m *matcher) at(s string, i int) *addedToken {
+	for j := range m.byFirst[s[i]] {
+		a := &m.byFirst[s[i]][j]
+		if !strings.HasPrefix(s[i:], a.Content) {
+			continue
+		}
+		if a.SingleWord {
+			before, _ := utf8.DecodeLastRuneInString(s[:i])
+			after, _ := utf8.DecodeRuneInString(s[i+len(a.Content):])
+			if i > 0 && isWord(before) || i+len(a.Content) < len(s) && isWord(after) {
+				continue
+			}
+		}
+		return a
+	}
+	return nil
+}
