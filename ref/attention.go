@@ -82,9 +82,9 @@ func Attention(in Heads, o Attending) (*Attended, error) {
 			if o.ScoresMode == 2 {
 				copy(show, row)
 			}
-			softmax(row, open)
+			softmax(row, open, roundSoft)
 			for j, p := range row {
-				row[j] = round(roundSoft(p))
+				row[j] = round(p)
 			}
 			if o.ScoresMode == 3 {
 				copy(show, row)
@@ -147,7 +147,7 @@ func FlexAttention(q, k, v *tensor.Tensor, scale float64, precision tensor.DType
 		return nil, err
 	}
 	for i := 0; i < len(all); i += a.keys {
-		softmax(all[i:i+a.keys], true)
+		softmax(all[i:i+a.keys], true, rounder(precision))
 	}
 	if err := through(prob); err != nil {
 		return nil, err
@@ -157,8 +157,9 @@ func FlexAttention(q, k, v *tensor.Tensor, scale float64, precision tensor.DType
 	return a.result(v.DType, y), nil
 }
 
-// softmax replaces scores by probabilities: all zero where no key is open.
-func softmax(row []float64, open bool) {
+// softmax replaces scores by probabilities, rounding each step: all zero where
+// no key is open.
+func softmax(row []float64, open bool, round func(float64) float64) {
 	if !open {
 		clear(row)
 		return
@@ -169,11 +170,12 @@ func softmax(row []float64, open bool) {
 		return
 	}
 	for j, s := range row {
-		row[j] = math.Exp(s - largest)
+		row[j] = round(math.Exp(round(s - largest)))
 		sum += row[j]
 	}
+	sum = round(sum)
 	for j := range row {
-		row[j] /= sum
+		row[j] = round(row[j] / sum)
 	}
 }
 
@@ -230,13 +232,13 @@ type headed struct {
 func byHead(what string, t *tensor.Tensor, heads int) (headed, error) {
 	switch {
 	case t.Rank() == 4:
-		return headed{t.Shape[0], t.Shape[1], t.Shape[2], t.Shape[3], float64s(t)}, nil
+		return headed{t.Shape[0], t.Shape[1], t.Shape[2], t.Shape[3], Float64s(t)}, nil
 	case t.Rank() != 3 || heads < 1 || t.Shape[2]%heads != 0:
 		return headed{}, fmt.Errorf("%s is %s, must be [batch,heads,seq,size] or [batch,seq,%d*size]", what, t, heads)
 	}
 	h := headed{t.Shape[0], heads, t.Shape[1], t.Shape[2] / heads, nil}
 	h.data = make([]float64, t.Len())
-	from := float64s(t)
+	from := Float64s(t)
 	for i := range h.batch * h.seq * heads {
 		n, s, b := i%heads, i/heads%h.seq, i/heads/h.seq
 		copy(h.data[((b*heads+n)*h.seq+s)*h.size:][:h.size], from[i*h.size:])
@@ -253,7 +255,7 @@ func (h headed) behind(what string, past *tensor.Tensor) (headed, error) {
 		return h, err
 	}
 	p, now := past.Shape[2]*h.size, h.seq*h.size
-	before, data := float64s(past), make([]float64, 0, past.Len()+len(h.data))
+	before, data := Float64s(past), make([]float64, 0, past.Len()+len(h.data))
 	for i := range h.batch * h.heads {
 		data = append(append(data, before[i*p:(i+1)*p]...), h.data[i*now:(i+1)*now]...)
 	}
@@ -340,7 +342,7 @@ func (a *attention) newBias(in Heads, o Attending) (func(t, i, j int) float64, e
 		if in.PastK != nil {
 			return nil, errors.New("nonpad_kv_seqlen and past_key exclude each other")
 		}
-		if valid = float64s(in.Valid); len(valid) != a.batch {
+		if valid = Float64s(in.Valid); len(valid) != a.batch {
 			return nil, fmt.Errorf("nonpad_kv_seqlen is %s, must be [%d]", in.Valid, a.batch)
 		}
 	}
@@ -382,7 +384,7 @@ func (a *attention) newMask(m *tensor.Tensor) (func(t, i, j int) float64, error)
 	if err != nil || cols > a.keys {
 		return nil, fmt.Errorf("attn_mask %s does not broadcast to %v", m, full)
 	}
-	v := float64s(m)
+	v := Float64s(m)
 	return func(t, i, j int) float64 {
 		if j >= cols {
 			return math.Inf(-1)

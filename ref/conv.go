@@ -17,11 +17,11 @@ func Conv(x, w, b *tensor.Tensor, win Window, group int) (*tensor.Tensor, error)
 	}
 	var bias []float64
 	if b != nil {
-		if bias = float64s(b); len(bias) != c.m {
+		if bias = Float64s(b); len(bias) != c.m {
 			return nil, fmt.Errorf("the bias is %s, the filter has %d output channels", b, c.m)
 		}
 	}
-	y, err := c.run(float64s(x), float64s(w), bias)
+	y, err := c.run(Float64s(x), Float64s(w), bias)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func CausalConv(x, w, b, state *tensor.Tensor, activation string) (y, present *t
 	n, ch, length, past := x.Shape[0], x.Shape[1], x.Shape[2], w.Shape[2]-1
 	var before []float64
 	if state != nil {
-		if before = float64s(state); len(before) != n*ch*past {
+		if before = Float64s(state); len(before) != n*ch*past {
 			return nil, nil, fmt.Errorf("past_state %s must be [%d,%d,%d]", state, n, ch, past)
 		}
 	}
@@ -169,7 +169,7 @@ func CausalConv(x, w, b, state *tensor.Tensor, activation string) (y, present *t
 		return nil, nil, err
 	}
 	tail := make([]float64, n*ch*past)
-	now := float64s(x)
+	now := Float64s(x)
 	for i := range n * ch {
 		row := padded[i*(past+length):][:past+length]
 		if before != nil {
@@ -184,11 +184,11 @@ func CausalConv(x, w, b, state *tensor.Tensor, activation string) (y, present *t
 	}
 	var bias []float64
 	if b != nil {
-		if bias = float64s(b); len(bias) != ch {
+		if bias = Float64s(b); len(bias) != ch {
 			return nil, nil, fmt.Errorf("bias %s must be [%d]", b, ch)
 		}
 	}
-	out, err := c.run(padded, float64s(w), bias)
+	out, err := c.run(padded, Float64s(w), bias)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -28,15 +28,15 @@ func DeformConv(x, w, offset, b, mask *tensor.Tensor, win Window, group, offsetG
 		if err := sameShape("mask", mask, append([]int{c.n, offsetGroup * c.area}, c.out...)); err != nil {
 			return nil, err
 		}
-		weights = float64s(mask)
+		weights = Float64s(mask)
 	}
 	var bias []float64
 	if b != nil {
-		if bias = float64s(b); len(bias) != c.m {
+		if bias = Float64s(b); len(bias) != c.m {
 			return nil, fmt.Errorf("the bias is %s, the filter has %d output channels", b, c.m)
 		}
 	}
-	xs, moves := float64s(x), float64s(offset)
+	xs, moves := Float64s(x), Float64s(offset)
 	perOffset := c.ch * group / offsetGroup
 	columns := func(image, g int) operandB {
 		return func(dst []float64, k, depth, j, cols int) {
@@ -61,7 +61,7 @@ func DeformConv(x, w, offset, b, mask *tensor.Tensor, win Window, group, offsetG
 			}
 		}
 	}
-	y, err := c.multiply(float64s(w), bias, columns)
+	y, err := c.multiply(Float64s(w), bias, columns)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func integerConv(x, w, xZero, wZero, b *tensor.Tensor, win Window, group int) (*
 	}
 	var bias []float64
 	if b != nil {
-		if bias = float64s(b); len(bias) != c.m {
+		if bias = Float64s(b); len(bias) != c.m {
 			return nil, nil, fmt.Errorf("the bias is %s, the filter has %d output channels", b, c.m)
 		}
 	}
@@ -54,7 +54,7 @@ func centred(t, zero *tensor.Tensor, n int) ([]float64, error) {
 	if zero == nil {
 		return v, nil
 	}
-	z := float64s(zero)
+	z := Float64s(zero)
 	if len(z) != 1 && len(z) != n {
 		return nil, fmt.Errorf("zero point %s must have 1 or %d elements", zero, n)
 	}
@@ -82,8 +82,8 @@ func QLinearConv(x, w, b *tensor.Tensor, xq, wq, yq Quant, win Window, group int
 	if xq.Scale.Len() != 1 || yq.Scale.Len() != 1 || yq.Zero.Len() != 1 || (wq.Scale.Len() != 1 && wq.Scale.Len() != c.m) {
 		return nil, fmt.Errorf("scales of input (%s) and output (%s) must be scalars, of the filter (%s) a scalar or [%d]", xq.Scale, yq.Scale, wq.Scale, c.m)
 	}
-	xs, ys := float32(float64s(xq.Scale)[0]), float32(float64s(yq.Scale)[0])
-	zero, scales := float64s(yq.Zero)[0], float64s(wq.Scale)
+	xs, ys := float32(Float64s(xq.Scale)[0]), float32(Float64s(yq.Scale)[0])
+	zero, scales := Float64s(yq.Zero)[0], Float64s(wq.Scale)
 	for i, v := range acc {
 		scale := xs * float32(scales[i/c.outs%c.m%len(scales)]) / ys
 		acc[i] = math.RoundToEven(float64(float32(v)*scale)) + zero

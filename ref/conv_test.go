@@ -24,14 +24,14 @@ func random(rnd *rand.Rand, d tensor.DType, shape ...int) *tensor.Tensor {
 // naiveConv is the definition of convolution, one output at a time.
 func naiveConv(x, w, b *tensor.Tensor, r *resolved, group int) *tensor.Tensor {
 	n, m, ch := x.Shape[0], w.Shape[0], w.Shape[1]
-	xs, ws, shape := float64s(x), float64s(w), append([]int{n, m}, r.out...)
+	xs, ws, shape := Float64s(x), Float64s(w), append([]int{n, m}, r.out...)
 	out := make([]float64, product(shape))
 	at := make([]int, len(shape))
 	for i := range out {
 		indexOf(at, i, shape)
 		sum := 0.0
 		if b != nil {
-			sum = float64s(b)[at[1]]
+			sum = Float64s(b)[at[1]]
 		}
 		k := make([]int, len(r.kernel))
 		for c := range ch {
@@ -112,8 +112,8 @@ func TestConvTransposeIsTheTransposeOfConv(t *testing.T) {
 }
 
 func dot(a, b *tensor.Tensor) (sum float64) {
-	for i, v := range float64s(a) {
-		sum += v * float64s(b)[i]
+	for i, v := range Float64s(a) {
+		sum += v * Float64s(b)[i]
 	}
 	return sum
 }

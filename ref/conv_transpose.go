@@ -90,7 +90,7 @@ func ConvTranspose(x, w, b *tensor.Tensor, win TransposeWindow, group int) (*ten
 	}
 	spatial := len(out)
 	f := fold{image: out, blocks: x.Shape[2:], kernel: win.Kernel, strides: orOnes(win.Strides, spatial), dilations: orOnes(win.Dilations, spatial), begin: begin}
-	xs, ws := float64s(x), float64s(w)
+	xs, ws := Float64s(x), Float64s(w)
 	for t := range n * group {
 		g := t % group
 		image := xs[t*ch*pixels:]
@@ -112,7 +112,7 @@ func ConvTranspose(x, w, b *tensor.Tensor, win TransposeWindow, group int) (*ten
 		}
 	}
 	if b != nil {
-		bias := float64s(b)
+		bias := Float64s(b)
 		if len(bias) != m {
 			return nil, fmt.Errorf("the bias is %s, the result has %d channels", b, m)
 		}
@@ -146,7 +146,7 @@ func Col2Im(x *tensor.Tensor, image, block, strides, dilations, pads []int) (*te
 		return nil, err
 	}
 	f := fold{image: image, blocks: r.out, kernel: block, strides: r.strides, dilations: r.dilations, begin: r.begin[:spatial]}
-	xs, size := float64s(x), product(image)
+	xs, size := Float64s(x), product(image)
 	for i := range n * ch {
 		f.add(y[i*size:][:size], xs[i*area*blocks:])
 	}

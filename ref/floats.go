@@ -14,9 +14,9 @@ type real interface {
 	int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64
 }
 
-// float64s returns the elements of a tensor of real numbers. The memory of a
+// Float64s returns the elements of a tensor of real numbers. The memory of a
 // float64 tensor is shared, so the result is for reading.
-func float64s(t *tensor.Tensor) []float64 {
+func Float64s(t *tensor.Tensor) []float64 {
 	if t.DType == tensor.Float64 {
 		return tensor.Of[float64](t)
 	}

@@ -43,7 +43,7 @@ func GridSample(x, grid *tensor.Tensor, s Sampling) (*tensor.Tensor, error) {
 	if pixels == 0 && len(y) > 0 {
 		return nil, fmt.Errorf("input %s has no elements to sample", x)
 	}
-	xs, positions := float64s(x), float64s(grid)
+	xs, positions := Float64s(x), Float64s(grid)
 	single := grid.DType != tensor.Float64
 	parallel(n*ch, func(t int) {
 		plane, at := xs[t*pixels:(t+1)*pixels], make([]float64, dims)
@@ -172,7 +172,7 @@ func AffineGrid(theta *tensor.Tensor, size []int, alignCorners bool) (*tensor.Te
 	if err != nil {
 		return nil, err
 	}
-	th, at := float64s(theta), make([]int, dims)
+	th, at := Float64s(theta), make([]int, dims)
 	p := make([]float64, dims+1) // x, y, z, 1
 	p[dims] = 1
 	pixels := product(size[2:])

@@ -19,7 +19,7 @@ func BatchNorm(x, scale, bias *tensor.Tensor, s Stats, epsilon float64) (*tensor
 	}
 	v := make([]float64, x.Len())
 	readFloat64s(v, x, 0)
-	sc, b, mean, variance := float64s(scale), float64s(bias), float64s(s.Mean), float64s(s.Var)
+	sc, b, mean, variance := Float64s(scale), Float64s(bias), Float64s(s.Mean), Float64s(s.Var)
 	for i := range v {
 		c := i / per % ch
 		v[i] = (v[i]-mean[c])/math.Sqrt(variance[c]+epsilon)*sc[c] + b[c]
@@ -34,7 +34,7 @@ func BatchNormTraining(x, scale, bias *tensor.Tensor, s Stats, epsilon, momentum
 	if err != nil {
 		return nil, Stats{}, err
 	}
-	v := float64s(x)
+	v := Float64s(x)
 	mean, variance := make([]float64, ch), make([]float64, ch)
 	count := float64(len(v) / max(ch, 1))
 	for i, e := range v {
@@ -48,7 +48,7 @@ func BatchNormTraining(x, scale, bias *tensor.Tensor, s Stats, epsilon, momentum
 	y, err := BatchNorm(x, scale, bias, own, epsilon)
 	move := func(old *tensor.Tensor, batch []float64) *tensor.Tensor {
 		next := make([]float64, ch)
-		for c, o := range float64s(old) {
+		for c, o := range Float64s(old) {
 			next[c] = o*momentum + batch[c]*(1-momentum)
 		}
 		return fromFloat64s(old.DType, next, ch)
@@ -92,7 +92,7 @@ func GroupNorm(x, scale, bias *tensor.Tensor, groups int, epsilon float64) (*ten
 			standardize(v[i:i+size], epsilon)
 		}
 	}
-	sc, b := float64s(scale), float64s(bias)
+	sc, b := Float64s(scale), Float64s(bias)
 	for i := range v {
 		v[i] = v[i]*sc[i/per%ch] + b[i/per%ch]
 	}
@@ -167,7 +167,7 @@ func affine(v []float64, shape []int, scale, bias *tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	for i, s := 0, float64s(scale); i < len(v); i++ {
+	for i, s := 0, Float64s(scale); i < len(v); i++ {
 		v[i] *= s[at(i)]
 	}
 	if bias == nil {
@@ -176,7 +176,7 @@ func affine(v []float64, shape []int, scale, bias *tensor.Tensor) error {
 	if at, err = broadcastTo(bias.Shape, shape); err != nil {
 		return err
 	}
-	for i, b := 0, float64s(bias); i < len(v); i++ {
+	for i, b := 0, Float64s(bias); i < len(v); i++ {
 		v[i] += b[at(i)]
 	}
 	return nil
@@ -295,7 +295,7 @@ func LRN(x *tensor.Tensor, size int, alpha, beta, bias float64) (*tensor.Tensor,
 	if size < 1 {
 		return nil, fmt.Errorf("size %d must be positive", size)
 	}
-	xs, v := float64s(x), make([]float64, x.Len())
+	xs, v := Float64s(x), make([]float64, x.Len())
 	for i := range v {
 		c := i / per % ch
 		sum := 0.0

@@ -106,7 +106,7 @@ func sumPool(x *tensor.Tensor, win Window, each func(float64) float64, finish fu
 	if err != nil {
 		return nil, err
 	}
-	xs, y := float64s(x), make([]float64, product(shape))
+	xs, y := Float64s(x), make([]float64, product(shape))
 	eachWindow(shape[0]*shape[1], r, func(out int, o []int, in []int) {
 		sum := 0.0
 		for _, p := range in {
@@ -137,7 +137,7 @@ func MaxPool(x *tensor.Tensor, win Window, columnMajor bool) (y, indices *tensor
 	if err != nil {
 		return nil, nil, err
 	}
-	xs, v := float64s(x), make([]float64, product(shape))
+	xs, v := Float64s(x), make([]float64, product(shape))
 	indices = tensor.New(tensor.Int64, shape...)
 	at := tensor.Of[int64](indices)
 	pixels := product(r.in)
@@ -186,7 +186,7 @@ func MaxUnpool(x, indices *tensor.Tensor, win Window, shape []int) (*tensor.Tens
 	if err != nil {
 		return nil, err
 	}
-	xs, index := float64s(x), make([]int, len(own))
+	xs, index := Float64s(x), make([]int, len(own))
 	for i, p := range tensor.Of[int64](indices) {
 		if p < 0 || p >= int64(size) {
 			return nil, fmt.Errorf("index %d is outside of the result %v", p, own)
@@ -230,7 +230,7 @@ func GlobalPool(x *tensor.Tensor, f func(channel []float64) float64) (*tensor.Te
 	}
 	shape := append([]int{x.Shape[0], x.Shape[1]}, orOnes(nil, x.Rank()-2)...)
 	n, pixels := product(shape), product(x.Shape[2:])
-	xs, y := float64s(x), make([]float64, n)
+	xs, y := Float64s(x), make([]float64, n)
 	for i := range y {
 		y[i] = f(xs[i*pixels : (i+1)*pixels])
 	}

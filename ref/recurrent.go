@@ -91,7 +91,7 @@ func LSTM(o Recurrent, cells, peepholes *tensor.Tensor, couple bool) (y, last, l
 	n := l.hidden
 	peep := make([]float64, l.dirs*3*n)
 	if peepholes != nil {
-		if peep = float64s(peepholes); len(peep) != l.dirs*3*n {
+		if peep = Float64s(peepholes); len(peep) != l.dirs*3*n {
 			return nil, nil, nil, fmt.Errorf("peepholes %s must be [%d,%d]", peepholes, l.dirs, 3*n)
 		}
 	}

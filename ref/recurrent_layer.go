@@ -53,7 +53,7 @@ func (o Recurrent) open(gates int, defaults []string) (*layer, error) {
 	}
 	l.b = make([]float64, l.dirs*2*rows)
 	if o.B != nil {
-		if l.b = float64s(o.B); len(l.b) != l.dirs*2*rows {
+		if l.b = Float64s(o.B); len(l.b) != l.dirs*2*rows {
 			return nil, fmt.Errorf("B is %s, must be [%d,%d]", o.B, l.dirs, 2*rows)
 		}
 	}
@@ -67,8 +67,8 @@ func (o Recurrent) open(gates int, defaults []string) (*layer, error) {
 	if l.act, err = o.activations(defaults, l.dirs); err != nil {
 		return nil, err
 	}
-	l.x, l.w = float64s(o.X), float64s(o.W)
-	r := float64s(o.R)
+	l.x, l.w = Float64s(o.X), Float64s(o.W)
+	r := Float64s(o.R)
 	l.rt = make([]float64, len(r))
 	for i := range r { // [gate,out,in] to [gate,in,out]
 		in, out := i%l.hidden, i/l.hidden%l.hidden
@@ -89,7 +89,7 @@ func (l *layer) lengths() ([]int, error) {
 	if l.Lens == nil {
 		return lens, nil
 	}
-	v := float64s(l.Lens)
+	v := Float64s(l.Lens)
 	if len(v) != l.batch {
 		return nil, fmt.Errorf("sequence_lens is %s, must be [%d]", l.Lens, l.batch)
 	}
@@ -115,7 +115,7 @@ func (l *layer) initial(t *tensor.Tensor) ([]float64, error) {
 	if err := sameShape("the initial state", t, want); err != nil {
 		return nil, err
 	}
-	v := float64s(t)
+	v := Float64s(t)
 	for i := range s {
 		s[i] = v[l.stateAt(i)]
 	}

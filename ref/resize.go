@@ -142,7 +142,7 @@ func Resize(x *tensor.Tensor, o Resampling) (*tensor.Tensor, error) {
 	if o.Mode == "nearest" && o.Transform != "tf_crop_and_resize" {
 		return pick(x, out, taps), nil
 	}
-	v, shape := float64s(x), append([]int{}, x.Shape...)
+	v, shape := Float64s(x), append([]int{}, x.Shape...)
 	for _, a := range axes {
 		if taps[a] != nil {
 			v = resample(v, shape, a, taps[a], o.Extrapolation)

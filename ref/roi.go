@@ -26,7 +26,7 @@ func NonMaxSuppression(boxes, scores *tensor.Tensor, s Suppression) (*tensor.Ten
 		return nil, fmt.Errorf("boxes %s must be [N,B,4] and scores %s [N,classes,B]", boxes, scores)
 	}
 	n, classes, count := scores.Shape[0], scores.Shape[1], scores.Shape[2]
-	bs, ss := float64s(boxes), float64s(scores)
+	bs, ss := Float64s(boxes), Float64s(scores)
 	rects := make([]rect, n*count)
 	for i := range rects {
 		rects[i] = newRect(bs[i*4:i*4+4], s.Centers)
@@ -105,7 +105,7 @@ func RoiAlign(x, rois, images *tensor.Tensor, o RoiPooling) (*tensor.Tensor, err
 	if len(y) > 0 && h*w == 0 {
 		return nil, fmt.Errorf("input %s has no elements to sample", x)
 	}
-	xs, boxes, batch := float64s(x), float64s(rois), float64s(images)
+	xs, boxes, batch := Float64s(x), Float64s(rois), Float64s(images)
 	bins := o.Height * o.Width
 	for r := range shape[0] {
 		if !(batch[r] >= 0 && batch[r] < float64(n)) {
@@ -218,7 +218,7 @@ func MaxRoiPool(x, rois *tensor.Tensor, o RoiPooling) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	xs, boxes, bins := float64s(x), float64s(rois), o.Height*o.Width
+	xs, boxes, bins := Float64s(x), Float64s(rois), o.Height*o.Width
 	for i := range y {
 		b := boxes[i/(ch*bins)*5:][:5]
 		if !(b[0] >= 0 && b[0] < float64(n)) {

@@ -32,7 +32,7 @@ func RotaryEmbedding(x, cos, sin, ids *tensor.Tensor, interleaved bool, dim, hea
 		if err := sameShape("position_ids", ids, []int{batch, seq}); err != nil {
 			return nil, err
 		}
-		at = float64s(ids)
+		at = Float64s(ids)
 		want = []int{cos.Shape[0], half}
 	}
 	if dim < 0 || dim%2 != 0 || dim > size {
@@ -46,7 +46,7 @@ func RotaryEmbedding(x, cos, sin, ids *tensor.Tensor, interleaved bool, dim, hea
 	}
 	v := make([]float64, x.Len())
 	readFloat64s(v, x, 0)
-	cs, sn := float64s(cos), float64s(sin)
+	cs, sn := Float64s(cos), Float64s(sin)
 	for b := range batch {
 		for s := range seq {
 			row := b*seq + s
@@ -232,7 +232,7 @@ func stepGate(what string, t *tensor.Tensor, q headed, heads, other int) (func(b
 	if t.Rank() != 3 || t.Shape[0] != q.batch || t.Shape[1] != q.seq || (t.Shape[2] != heads && t.Shape[2] != other) {
 		return nil, fmt.Errorf("%s is %s, must be [%d,%d,%d] or [%d,%d,%d]", what, t, q.batch, q.seq, heads, q.batch, q.seq, other)
 	}
-	v, n := float64s(t), t.Shape[2]
+	v, n := Float64s(t), t.Shape[2]
 	return func(b, step, head, i, size int) float64 {
 		row := v[(b*q.seq+step)*n:][:n]
 		switch n {

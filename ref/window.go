@@ -25,6 +25,15 @@ type resolved struct {
 	end                                 []int // pad after, per dim, as the attribute has it
 }
 
+// Sizes returns the output's spatial dims for an input's.
+func (w Window) Sizes(in []int) ([]int, error) {
+	r, err := w.over(in)
+	if err != nil {
+		return nil, err
+	}
+	return r.out, nil
+}
+
 // over applies the window to the spatial dims of an input.
 func (w Window) over(in []int) (*resolved, error) {
 	n := len(in)
