@@ -25,4 +25,5 @@ func ParseDim(s string) (Dim, error) {
 	}
 	return Sym(s), nil
 }
-func (d Dim) Symbols() []string { return nil }
+func (d Dim) Symbols() []string  { return nil }
+func (d Dim) IsInt(n int64) bool { return d.s == "" && d.n == n }

@@ -71,6 +71,10 @@ func add(family map[string]Impl) {
 	}
 }
 
+// Register adds ops that belong to a target, such as cpu.Conv. Their results
+// keep the types that they were built with where Infer is nil.
+func Register(family map[string]Impl) { add(family) }
+
 // Lookup returns what is known of an op, nil where there is no such op.
 func Lookup(name string) *Impl { return registry[name] }
 

@@ -5,6 +5,7 @@ package all
 import (
 	"github.com/hone-ml/hone/passes"
 
+	_ "github.com/hone-ml/hone/passes/batchnorm"
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
 	_ "github.com/hone-ml/hone/passes/fold"
@@ -14,7 +15,7 @@ func init() {
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
 		{"O1", "fix(fold-constants,cse,dce)"},
-		{"O2", "fix(fold-constants,cse,dce)"},
+		{"O2", "fix(fold-constants,fold-batchnorm,cse,dce)"},
 		{"O3", "O2"},
 	} {
 		passes.RegisterLevel(l.name, l.text)

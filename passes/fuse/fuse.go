@@ -16,8 +16,8 @@ import (
 // Target is a target's table of what it fuses.
 type Target struct {
 	// Anchor reports whether op is computed by a kernel that can go on with
-	// pointwise ops on its result before that leaves the cache.
-	Anchor func(op *ir.Op) bool
+	// the pointwise ops behind it before its result leaves the cache.
+	Anchor func(op *ir.Op, behind []*ir.Op) bool
 	// Pointwise reports whether op computes each element of its result from
 	// the elements at the same place, operands broadcast.
 	Pointwise func(op *ir.Op) bool
@@ -86,7 +86,7 @@ func grow(t Target, root *ir.Op, order map[*ir.Op]int) map[*ir.Op]bool {
 	var anchor *ir.Op
 	for _, p := range producers(g, root.Block(), order) {
 		// The latest one: what the others compute is there when it runs.
-		if t.Anchor(p) && absorbable(p, typ, g) && outside(g, p) <= t.MaxOperands && (anchor == nil || order[p] > order[anchor]) {
+		if absorbable(p, typ, g) && outside(g, p) <= t.MaxOperands && (anchor == nil || order[p] > order[anchor]) && t.Anchor(p, inOrder(g, order)) {
 			anchor = p
 		}
 	}

@@ -1,0 +1,76 @@
+package cpu
+
+import (
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/passes/fuse"
+
+	_ "github.com/hone-ml/hone/passes/dce"
+	_ "github.com/hone-ml/hone/passes/fold"
+)
+
+// Pipeline returns the passes that bring a core module to the cpu level. The
+// level pipeline that optimizes the core comes before it.
+func Pipeline() *passes.Pipeline {
+	return passes.NewPipeline(
+		passes.Func("expand-gemm", each(expandGemm)),
+		mustPass("fold-constants"),
+		mustPass("dce"),
+		fuse.Pass(table),
+		passes.Func("pack-weights", lowerAnchors),
+		passes.Func("assign-layouts", assignLayouts),
+		mustPass("dce"),
+		passes.Func("enter-cpu-level", func(_ *passes.Context, m *ir.Module) (bool, error) {
+			m.Level = ir.CPU
+			return true, nil
+		}),
+	)
+}
+
+func mustPass(name string) passes.Pass {
+	spec, _ := passes.Lookup(name)
+	opts := passes.Options{}
+	for _, o := range spec.Options {
+		opts[o.Name] = o.Default
+	}
+	p, err := spec.New(opts)
+	if err != nil {
+		panic(err) // a default that the pass itself refuses
+	}
+	return p
+}
+
+// each makes a pass of a function that looks at one op of the main body.
+func each(f func(c *passes.Context, op *ir.Op) (bool, error)) func(*passes.Context, *ir.Module) (bool, error) {
+	return func(c *passes.Context, m *ir.Module) (bool, error) {
+		changed := false
+		for op := range m.Main().Body.Ops() {
+			ok, err := f(c, op)
+			changed = changed || ok
+			if err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	}
+}
+
+// expandGemm turns Gemm into the MatMul and Add that kernels are made for.
+func expandGemm(c *passes.Context, op *ir.Op) (bool, error) {
+	if op.Name != "Gemm" || !isF32(op.Result(0)) || attrFloat(op, "alpha", 1) != 1 || op.Operand(2) != nil && attrFloat(op, "beta", 1) != 1 {
+		return false, nil
+	}
+	return c.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value {
+		side := func(i int, attr string) *ir.Value {
+			if t, _ := op.Attrs.Get(attr).(int64); t == 0 {
+				return op.Operand(i)
+			}
+			return r.Op("Transpose", []*ir.Value{op.Operand(i)}, ir.Attr{Name: "perm", Value: []int64{1, 0}})
+		}
+		y := r.Op("MatMul", []*ir.Value{side(0, "transA"), side(1, "transB")})
+		if b := op.Operand(2); b != nil {
+			y = r.Op("Add", []*ir.Value{y, b})
+		}
+		return []*ir.Value{y}
+	})
+}

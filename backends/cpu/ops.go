@@ -1,0 +1,238 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/hone-ml/hone/backends/cpu/rt"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/ref"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// The ops of the cpu level. Their weights are constants in packed form; what
+// they compute is that of the ONNX op they come from, on logical shapes:
+// layouts say how values lie in memory and mean nothing to the interpreter.
+const (
+	// convName(x, packed, bias?) has the attributes of Conv with pads made
+	// explicit, two spatial dims (one gets a first of 1), the number of output
+	// channels and the form of the packing.
+	convName = "cpu.Conv"
+	// gemmName(a, packed, bias?) multiplies the rows of a with a packed matrix
+	// of k rows and n columns.
+	gemmName = "cpu.Gemm"
+	// reorderName(x) changes the layout of its operand.
+	reorderName = "cpu.Reorder"
+)
+
+// The forms of packed convolution weights, see rt.PackConv, rt.PackConvImage
+// and rt.PackDepthwise.
+const (
+	formBlocked   = "blocked"
+	formImage     = "image"
+	formDepthwise = "depthwise"
+)
+
+func init() {
+	ops.Register(map[string]ops.Impl{
+		convName:    {Eval: evalConv},
+		gemmName:    {Eval: evalGemm},
+		reorderName: {Eval: func(c *ops.Call) error { c.Set(0, c.In(0)); return nil }},
+	})
+}
+
+// geometry is what cpu.Conv's attributes say, for two spatial dims.
+type geometry struct {
+	form             string
+	outs, ins, group int // ins a group
+	kernel           [2]int
+	strides          [2]int
+	dilations        [2]int
+	pads             [4]int // top, left, bottom, right
+}
+
+func (g *geometry) attrs() []ir.Attr {
+	return []ir.Attr{
+		{Name: "form", Value: g.form},
+		{Name: "outs", Value: int64(g.outs)},
+		{Name: "ins", Value: int64(g.ins)},
+		{Name: "group", Value: int64(g.group)},
+		{Name: "kernel", Value: widen(g.kernel[:])},
+		{Name: "strides", Value: widen(g.strides[:])},
+		{Name: "dilations", Value: widen(g.dilations[:])},
+		{Name: "pads", Value: widen(g.pads[:])},
+	}
+}
+
+func widen(v []int) []int64 {
+	w := make([]int64, len(v))
+	for i, x := range v {
+		w[i] = int64(x)
+	}
+	return w
+}
+
+// geometryOf reads the attributes back. They may come from a file, so every
+// number is checked.
+func geometryOf(op *ir.Op) (*geometry, error) {
+	g := &geometry{}
+	g.form, _ = op.Attrs.Get("form").(string)
+	for _, f := range []struct {
+		name string
+		dst  *int
+	}{{"outs", &g.outs}, {"ins", &g.ins}, {"group", &g.group}} {
+		n, _ := op.Attrs.Get(f.name).(int64)
+		if n < 1 || n > 1<<24 {
+			return nil, fmt.Errorf("%s=%d is out of range", f.name, n)
+		}
+		*f.dst = int(n)
+	}
+	for _, f := range []struct {
+		name string
+		dst  []int
+		min  int64
+	}{{"kernel", g.kernel[:], 1}, {"strides", g.strides[:], 1}, {"dilations", g.dilations[:], 1}, {"pads", g.pads[:], 0}} {
+		v, _ := op.Attrs.Get(f.name).([]int64)
+		if len(v) != len(f.dst) {
+			return nil, fmt.Errorf("%s has %d numbers", f.name, len(v))
+		}
+		for i, n := range v {
+			if n < f.min || n > 1<<20 {
+				return nil, fmt.Errorf("%s=%d is out of range", f.name, v)
+			}
+			f.dst[i] = int(n)
+		}
+	}
+	switch g.form {
+	case formBlocked, formImage, formDepthwise:
+	default:
+		return nil, fmt.Errorf("there is no packing %q", g.form)
+	}
+	if g.outs%g.group != 0 {
+		return nil, fmt.Errorf("%d channels in %d groups", g.outs, g.group)
+	}
+	return g, nil
+}
+
+// packedShape returns the shape of the packed weights.
+func (g *geometry) packedShape() []int {
+	o, kh, kw := blocks(g.outs), g.kernel[0], g.kernel[1]
+	switch g.form {
+	case formImage:
+		return []int{o, g.ins, kh, kw, rt.Lanes}
+	case formDepthwise:
+		return []int{o, kh, kw, rt.Lanes}
+	}
+	return []int{o, blocks(g.ins), kh, kw, rt.Lanes, rt.Lanes}
+}
+
+// blocks returns how many blocks of 16 channels hold n channels.
+func blocks(n int) int { return (n + rt.Lanes - 1) / rt.Lanes }
+
+// pack packs weights [outs][ins][kh][kw].
+func (g *geometry) pack(w []float32) *tensor.Tensor {
+	t := tensor.New(tensor.Float32, g.packedShape()...)
+	dst := tensor.Of[float32](t)
+	kh, kw := g.kernel[0], g.kernel[1]
+	switch g.form {
+	case formImage:
+		rt.PackConvImage(dst, w, g.outs, g.ins, kh, kw)
+	case formDepthwise:
+		rt.PackDepthwise(dst, w, g.outs, kh, kw)
+	default:
+		rt.PackConv(dst, w, g.outs, g.ins, kh, kw)
+	}
+	return t
+}
+
+// unpack is the inverse of pack. It finds where each weight went by packing
+// their numbers, so that it can not disagree with pack.
+func (g *geometry) unpack(packed *tensor.Tensor) (*tensor.Tensor, error) {
+	w := tensor.New(tensor.Float32, g.outs, g.ins, g.kernel[0], g.kernel[1])
+	src, dst := tensor.Of[float32](packed), tensor.Of[float32](w)
+	if n, err := tensor.NumElements(g.packedShape()); err != nil || n != len(src) {
+		return nil, fmt.Errorf("packed weights are %s, expected %v", packed, g.packedShape())
+	}
+	const digits = 1 << 23 // whole numbers that a float32 holds
+	index := make([]float32, len(dst))
+	high := make([]float32, len(dst))
+	for i := range index {
+		index[i], high[i] = float32((i+1)%digits), float32((i+1)/digits)
+	}
+	lo, hi := tensor.Of[float32](g.pack(index)), tensor.Of[float32](g.pack(high))
+	for i := range src {
+		if n := int(lo[i]) + digits*int(hi[i]); n > 0 {
+			dst[n-1] = src[i]
+		}
+	}
+	return w, nil
+}
+
+func evalConv(c *ops.Call) error {
+	g, err := geometryOf(c.Op())
+	if err != nil {
+		return err
+	}
+	w, err := g.unpack(c.In(1))
+	if err != nil {
+		return err
+	}
+	bias := c.In(2)
+	if bias != nil {
+		bias = tensor.Float32s(tensor.Of[float32](bias)[:g.outs], g.outs)
+	}
+	x := c.In(0)
+	oneD := x.Rank() == 3
+	if oneD {
+		x = x.Reshaped(x.Shape[0], x.Shape[1], 1, x.Shape[2])
+	}
+	y, err := ref.Conv(x, w, bias, ref.Window{Kernel: g.kernel[:], Strides: g.strides[:], Dilations: g.dilations[:], Pads: g.pads[:]}, g.group)
+	if err != nil {
+		return err
+	}
+	if oneD {
+		y = y.Reshaped(y.Shape[0], y.Shape[1], y.Shape[3])
+	}
+	c.Set(0, y)
+	return nil
+}
+
+// gemmSize reads k and n of a cpu.Gemm.
+func gemmSize(op *ir.Op) (k, n int, err error) {
+	k64, _ := op.Attrs.Get("k").(int64)
+	n64, _ := op.Attrs.Get("n").(int64)
+	if k64 < 0 || n64 < 1 || k64 > 1<<30 || n64 > 1<<30 {
+		return 0, 0, fmt.Errorf("k=%d, n=%d is out of range", k64, n64)
+	}
+	return int(k64), int(n64), nil
+}
+
+func evalGemm(c *ops.Call) error {
+	k, n, err := gemmSize(c.Op())
+	if err != nil {
+		return err
+	}
+	packed := tensor.Of[float32](c.In(1))
+	if len(packed) != rt.PackedGemmBSize(k, n) {
+		return fmt.Errorf("packed matrix is %s, expected %d×%d", c.In(1), k, n)
+	}
+	b := tensor.New(tensor.Float32, k, n)
+	dst := tensor.Of[float32](b)
+	for i := range k {
+		for j := range n {
+			dst[i*n+j] = packed[j/rt.Lanes*k*rt.Lanes+i*rt.Lanes+j%rt.Lanes]
+		}
+	}
+	y, err := ref.MatMul(c.In(0), b)
+	if err != nil {
+		return err
+	}
+	if bias := c.In(2); bias != nil {
+		out, bf := tensor.Of[float32](y), tensor.Of[float32](bias)
+		for i := range out {
+			out[i] += bf[i%n]
+		}
+	}
+	c.Set(0, y)
+	return nil
+}

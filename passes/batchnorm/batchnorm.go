@@ -1,0 +1,133 @@
+// Package batchnorm removes BatchNormalization: it scales the weights of the
+// Conv before it, or becomes a Mul and an Add.
+package batchnorm
+
+import (
+	"math"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/tensor"
+)
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "fold-batchnorm",
+		Help: "scale the weights of a Conv by the BatchNormalization behind it; turn others into Mul and Add",
+		New: func(passes.Options) (passes.Pass, error) {
+			return passes.Func("fold-batchnorm", func(c *passes.Context, m *ir.Module) (bool, error) {
+				changed := false
+				for _, f := range m.Funcs {
+					for op := range f.Body.Ops() {
+						ok, err := apply(c, op)
+						changed = changed || ok
+						if err != nil {
+							return changed, err
+						}
+					}
+				}
+				return changed, nil
+			}), nil
+		},
+	})
+}
+
+// affine is y = x*scale + shift, one pair a channel, kept in float64 so that
+// folding rounds once.
+type affine struct{ scale, shift []float64 }
+
+func apply(c *passes.Context, op *ir.Op) (bool, error) {
+	x := op.Operand(0)
+	if op.Name != "BatchNormalization" || op.NumResults() != 1 || x == nil || x.Type.Rank() < 2 || x.Type.DType != tensor.Float32 {
+		return false, nil
+	}
+	a, ok := parameters(op)
+	if !ok {
+		return false, nil
+	}
+	conv := x.Def()
+	if conv != nil && conv.Name == "Conv" && x.NumUses() == 1 {
+		if w, b, ok := scaled(conv, a); ok {
+			return c.Apply("conv-bn", op, []*ir.Op{conv}, func(r *passes.Rewriter) []*ir.Value {
+				y := r.Op("Conv", []*ir.Value{conv.Operand(0), r.Tensor(w), r.Tensor(b)}, conv.Attrs...)
+				return []*ir.Value{y}
+			})
+		}
+	}
+	return c.Apply("bn-affine", op, nil, func(r *passes.Rewriter) []*ir.Value {
+		shape := make([]int, x.Type.Rank()-1)
+		for i := range shape {
+			shape[i] = 1
+		}
+		shape[0] = len(a.scale)
+		y := r.Op("Mul", []*ir.Value{x, r.Tensor(tensor.Float32s(narrow(a.scale), shape...))})
+		return []*ir.Value{r.Op("Add", []*ir.Value{y, r.Tensor(tensor.Float32s(narrow(a.shift), shape...))})}
+	})
+}
+
+func narrow(v []float64) []float32 {
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(x)
+	}
+	return out
+}
+
+func floats(v *ir.Value) ([]float32, *tensor.Tensor, bool) {
+	d := v.Data()
+	if d == nil || d.DType != tensor.Float32 {
+		return nil, nil, false
+	}
+	t, err := d.Tensor()
+	if err != nil {
+		return nil, nil, false
+	}
+	return tensor.Of[float32](t), t, true
+}
+
+func parameters(op *ir.Op) (affine, bool) {
+	if m, _ := op.Attrs.Get("training_mode").(int64); m != 0 {
+		return affine{}, false
+	}
+	var p [4][]float32
+	for i := range p {
+		var ok bool
+		if p[i], _, ok = floats(op.Operand(i + 1)); !ok || len(p[i]) != len(p[0]) {
+			return affine{}, false
+		}
+	}
+	eps := float32(1e-5)
+	if e, ok := op.Attrs.Get("epsilon").(float32); ok {
+		eps = e
+	}
+	a := affine{make([]float64, len(p[0])), make([]float64, len(p[0]))}
+	for i := range a.scale {
+		a.scale[i] = float64(p[0][i]) / math.Sqrt(float64(p[3][i])+float64(eps))
+		a.shift[i] = float64(p[1][i]) - float64(p[2][i])*a.scale[i]
+	}
+	return a, true
+}
+
+// scaled returns the weights and bias of a Conv with the affine map folded in.
+func scaled(conv *ir.Op, a affine) (w, b *tensor.Tensor, ok bool) {
+	wf, wt, ok := floats(conv.Operand(1))
+	if !ok || len(wt.Shape) < 3 || wt.Shape[0] != len(a.scale) {
+		return nil, nil, false
+	}
+	bias := make([]float32, len(a.scale))
+	if v := conv.Operand(2); v != nil {
+		if bias, _, ok = floats(v); !ok || len(bias) != len(a.scale) {
+			return nil, nil, false
+		}
+	}
+	w, b = tensor.New(tensor.Float32, wt.Shape...), tensor.New(tensor.Float32, len(bias))
+	out, outB := tensor.Of[float32](w), tensor.Of[float32](b)
+	per := len(wf) / len(a.scale)
+	for o, s := range a.scale {
+		for i := o * per; i < (o+1)*per; i++ {
+			out[i] = float32(float64(wf[i]) * s)
+		}
+		outB[o] = float32(float64(bias[o])*s + a.shift[o])
+	}
+	return w, b, true
+}
