@@ -19,6 +19,8 @@ type PrintOptions struct {
 	NoLoc bool
 }
 
+const defaultInline = 16
+
 // Print returns the text form of m. Equal modules print equal, and parsing
 // the text gives a module that prints the same.
 func Print(m *Module) (string, error) {
@@ -30,7 +32,7 @@ func Print(m *Module) (string, error) {
 // Fprint writes the text form of m to w.
 func Fprint(w io.Writer, m *Module, opt PrintOptions) error {
 	if opt.Inline == 0 {
-		opt.Inline = 16
+		opt.Inline = defaultInline
 	}
 	p := &printer{w: bufio.NewWriter(w), opt: opt}
 	p.module(m)

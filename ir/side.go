@@ -16,16 +16,22 @@ const sideMagic = "HONEDATA"
 
 // WriteData writes the side file of a module printed with the given options.
 func WriteData(w io.Writer, m *Module, opt PrintOptions) error {
-	if opt.Inline == 0 {
-		opt.Inline = 16
-	}
 	if _, err := io.WriteString(w, sideMagic); err != nil {
 		return err
 	}
 	done := map[string]bool{}
+	return EachRemote(m, opt, func(d *Data) error { return writeData(w, d, done) })
+}
+
+// EachRemote calls f for every constant that text with the given options
+// names by its digest, in program order.
+func EachRemote(m *Module, opt PrintOptions, f func(d *Data) error) error {
+	if opt.Inline == 0 {
+		opt.Inline = defaultInline
+	}
 	var err error
-	for _, f := range m.Funcs {
-		f.Body.Walk(func(op *Op) bool {
+	for _, fn := range m.Funcs {
+		fn.Body.Walk(func(op *Op) bool {
 			for _, a := range op.Attrs {
 				ds, _ := a.Value.([]*Data)
 				if d, ok := a.Value.(*Data); ok {
@@ -33,7 +39,7 @@ func WriteData(w io.Writer, m *Module, opt PrintOptions) error {
 				}
 				for _, d := range ds {
 					if opt.Inline >= 0 && d.Len() > opt.Inline && err == nil {
-						err = writeData(w, d, done)
+						err = f(d)
 					}
 				}
 			}

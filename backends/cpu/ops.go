@@ -35,9 +35,12 @@ const (
 
 func init() {
 	ops.Register(map[string]ops.Impl{
-		convName:    {Eval: evalConv},
-		gemmName:    {Eval: evalGemm},
-		reorderName: {Eval: func(c *ops.Call) error { c.Set(0, c.In(0)); return nil }},
+		convName: {Infer: inferConv, Eval: evalConv},
+		gemmName: {Infer: inferGemm, Eval: evalGemm},
+		reorderName: {
+			Infer: func(x *ops.Inference) error { x.Set(0, x.In(0)); return nil },
+			Eval:  func(c *ops.Call) error { c.Set(0, c.In(0)); return nil },
+		},
 	})
 }
 
@@ -166,6 +169,39 @@ func (g *geometry) unpack(packed *tensor.Tensor) (*tensor.Tensor, error) {
 		}
 	}
 	return w, nil
+}
+
+func inferConv(x *ops.Inference) error {
+	g, err := geometryOf(x.Op())
+	if err != nil {
+		return err
+	}
+	t := x.In(0)
+	r := t.Rank()
+	if r != 3 && r != 4 {
+		return fmt.Errorf("operand 0 is %s, not an image", t)
+	}
+	dims := append([]ir.Dim{t.Dims[0], ir.Const(int64(g.outs))}, t.Dims[2:]...)
+	for i := range dims[2:] {
+		j := 4 - r + i
+		room := t.Dims[2+i].Add(ir.Const(int64(g.pads[j] + g.pads[2+j] - (g.kernel[j]-1)*g.dilations[j] - 1)))
+		dims[2+i] = room.FloorDiv(ir.Const(int64(g.strides[j]))).Add(ir.Const(1))
+	}
+	x.Set(0, ir.TensorOf(tensor.Float32, dims...))
+	return nil
+}
+
+func inferGemm(x *ops.Inference) error {
+	_, n, err := gemmSize(x.Op())
+	if err != nil {
+		return err
+	}
+	t := x.In(0)
+	if t.Rank() < 2 {
+		return fmt.Errorf("operand 0 is %s, not a matrix", t)
+	}
+	x.Set(0, ir.TensorOf(tensor.Float32, append(append([]ir.Dim{}, t.Dims[:t.Rank()-1]...), ir.Const(int64(n)))...))
+	return nil
 }
 
 func evalConv(c *ops.Call) error {

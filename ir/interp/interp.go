@@ -27,7 +27,8 @@ type Options struct {
 
 // Program is a module made ready to run. It may run many times, also at once.
 type Program struct {
-	fn   *ir.Func
+	fn   *ir.Func // or
+	op   *ir.Op
 	dies map[*ir.Op][]*ir.Value // values of the op's block that nobody reads after it
 }
 
@@ -37,6 +38,23 @@ func New(m *ir.Module) *Program {
 	p := &Program{fn: m.Main(), dies: map[*ir.Op][]*ir.Value{}}
 	p.lifetimes(p.fn.Body)
 	return p
+}
+
+// ForOp prepares a single op, with its regions, for Eval.
+func ForOp(op *ir.Op) *Program {
+	p := &Program{op: op, dies: map[*ir.Op][]*ir.Value{}}
+	for _, r := range op.Regions {
+		p.lifetimes(r)
+	}
+	return p
+}
+
+// Eval computes the results of the op that ForOp prepared. Outer finds the
+// values that its regions see from outside.
+func (p *Program) Eval(ctx context.Context, ins []tensor.Value, outer func(*ir.Value) tensor.Value, opt Options) ([]tensor.Value, error) {
+	r := p.start(ctx, opt)
+	r.outer = outer
+	return ops.Eval(p.op, ins, &r.env)
 }
 
 // lifetimes finds the last reader of each value that the block defines. A use
@@ -55,7 +73,7 @@ func (p *Program) lifetimes(b *ir.Block) {
 		at := def
 		for _, u := range v.Uses() {
 			o := u.Op
-			for o.Block() != b {
+			for o.Block() != b { // in a region of an op of b
 				o = o.Block().Parent()
 			}
 			if at == nil || order[o] > order[at] {
@@ -82,9 +100,13 @@ func (p *Program) Run(ctx context.Context, inputs []tensor.Value, opt Options) (
 	if err := p.checkInputs(inputs); err != nil {
 		return nil, err
 	}
+	return p.start(ctx, opt).block(p.fn.Body, inputs)
+}
+
+func (p *Program) start(ctx context.Context, opt Options) *run {
 	r := &run{Program: p, opt: opt, vals: map[*ir.Value]tensor.Value{}, refs: map[*byte]int{}}
 	r.env = ops.Env{Context: ctx, Rand: rand.New(rand.NewPCG(opt.Seed, 1)), Run: r.block}
-	return r.block(p.fn.Body, inputs)
+	return r
 }
 
 // RunNamed is Run with named inputs and outputs.
@@ -130,11 +152,12 @@ func (p *Program) checkInputs(inputs []tensor.Value) error {
 // run is the state of one run.
 type run struct {
 	*Program
-	opt  Options
-	env  ops.Env
-	vals map[*ir.Value]tensor.Value
-	refs map[*byte]int // live tensors by the memory they share
-	live int64
+	opt   Options
+	env   ops.Env
+	outer func(*ir.Value) tensor.Value // finds values from outside of an op
+	vals  map[*ir.Value]tensor.Value
+	refs  map[*byte]int // live tensors by the memory they share
+	live  int64
 }
 
 func (r *run) block(b *ir.Block, args []tensor.Value) ([]tensor.Value, error) {
@@ -150,7 +173,7 @@ func (r *run) block(b *ir.Block, args []tensor.Value) ([]tensor.Value, error) {
 		ins := make([]tensor.Value, op.NumOperands())
 		for i := range ins {
 			if v := op.Operand(i); v != nil {
-				ins[i] = r.vals[v]
+				ins[i] = r.value(v)
 			}
 		}
 		if op.Name == ir.YieldName {
@@ -172,6 +195,13 @@ func (r *run) block(b *ir.Block, args []tensor.Value) ([]tensor.Value, error) {
 		r.bury(op)
 	}
 	return nil, fmt.Errorf("block %q has no end", b.Name)
+}
+
+func (r *run) value(v *ir.Value) tensor.Value {
+	if x, ok := r.vals[v]; ok || r.outer == nil {
+		return x
+	}
+	return r.outer(v)
 }
 
 func (r *run) define(v *ir.Value, x tensor.Value) error {

@@ -239,6 +239,7 @@ func (x *Inference) commit() {
 			if t.IsTensor() && t.DType == tensor.Undefined {
 				t.DType = r.Type.DType
 			}
+			t.Layout = r.Type.Layout // how a value lies is not the op's business
 			r.Type = *t
 		}
 		if elems, ok := x.known[i]; ok {

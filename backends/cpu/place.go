@@ -1,0 +1,159 @@
+package cpu
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"github.com/hone-ml/hone/backends/cpu/rt"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// place is where a value lies once the shapes of the inputs are bound.
+type place struct {
+	dtype  tensor.DType
+	shape  []int
+	layout ir.Layout
+	bytes  int
+
+	of     *place // the place whose memory this one shares, nil for its own
+	offset int    // in the arena
+	data   []byte // of a constant: its memory, outside of the arena
+	first  int    // the step that writes it
+	last   int    // the last step that reads it, of any place that shares its memory
+}
+
+// root returns the place that owns the memory.
+func (p *place) root() *place {
+	for p.of != nil {
+		p = p.of
+	}
+	return p
+}
+
+// isConst reports whether the memory is a constant's.
+func (p *place) isConst() bool { return p.root().data != nil }
+
+// ptr returns the address of the first element.
+func (p *place) ptr(arena rt.Mem) unsafe.Pointer {
+	r := p.root()
+	switch {
+	case r.data != nil:
+		return unsafe.Pointer(unsafe.SliceData(r.data))
+	case r.bytes == 0:
+		return unsafe.Pointer(&nothing)
+	}
+	return arena.At(r.offset)
+}
+
+// nothing is where empty tensors lie.
+var nothing [rt.Align]byte
+
+// view returns the value as a tensor. A row-major one shares the place's
+// memory, a blocked one is a copy.
+func (p *place) view(arena rt.Mem) *tensor.Tensor {
+	b := unsafe.Slice((*byte)(p.ptr(arena)), p.bytes)
+	if p.layout == ir.Plain {
+		return &tensor.Tensor{DType: p.dtype, Shape: p.shape, Data: b}
+	}
+	t := tensor.New(p.dtype, p.shape...)
+	eachBlocked(p.shape, func(plain, blocked int) {
+		copy(t.Data[plain*4:plain*4+4], b[blocked*4:])
+	})
+	return t
+}
+
+// store copies a tensor to the place.
+func (p *place) store(arena rt.Mem, t *tensor.Tensor) error {
+	if t.DType != p.dtype || !slices.Equal(t.Shape, p.shape) {
+		return fmt.Errorf("the result is %s, expected %s%v", t, p.dtype, p.shape)
+	}
+	b := unsafe.Slice((*byte)(p.ptr(arena)), p.bytes)
+	if p.layout == ir.Plain {
+		copy(b, t.Data)
+		return nil
+	}
+	clear(b)
+	eachBlocked(p.shape, func(plain, blocked int) {
+		copy(b[blocked*4:blocked*4+4], t.Data[plain*4:])
+	})
+	return nil
+}
+
+// eachBlocked calls f with the index of every element in the row-major and in
+// the blocked layout.
+func eachBlocked(shape []int, f func(plain, blocked int)) {
+	n, c, pixels := blockedDims(shape)
+	i := 0
+	for img := range n {
+		for ch := range c {
+			at := (img*blocks(c) + ch/rt.Lanes) * pixels
+			for px := range pixels {
+				f(i, (at+px)*rt.Lanes+ch%rt.Lanes)
+				i++
+			}
+		}
+	}
+}
+
+// blockedDims returns images, channels and pixels of a tensor [N,C,spatial...].
+func blockedDims(shape []int) (n, c, pixels int) {
+	pixels = 1
+	for _, d := range shape[2:] {
+		pixels *= d
+	}
+	return shape[0], shape[1], pixels
+}
+
+// newPlace computes the size of a value of the given shape.
+func newPlace(t ir.Type, shape []int) (*place, error) {
+	n, err := tensor.NumElements(shape)
+	if err != nil {
+		return nil, err
+	}
+	if t.Layout == ir.C16 {
+		img, c, px := blockedDims(shape)
+		if n, err = tensor.NumElements([]int{img, blocks(c), px, rt.Lanes}); err != nil {
+			return nil, err
+		}
+	}
+	size := n * t.DType.Size()
+	if size > 1<<40 {
+		return nil, fmt.Errorf("%s%v takes %d bytes", t.DType, shape, size)
+	}
+	return &place{dtype: t.DType, shape: shape, layout: t.Layout, bytes: size, first: -1, last: -1}, nil
+}
+
+// layOut gives every place an offset so that places in use at the same time
+// do not overlap, and returns the size of the arena: first fit, the largest
+// first, which depends on nothing but sizes and lifetimes.
+func layOut(places []*place) int {
+	order := slices.Clone(places)
+	slices.SortStableFunc(order, func(a, b *place) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.first, b.first))
+	})
+	var placed []*place // by offset
+	total := 0
+	for _, p := range order {
+		size := align(p.bytes)
+		at := 0
+		for _, q := range placed {
+			if q.last < p.first || p.last < q.first {
+				continue
+			}
+			if at+size <= q.offset {
+				break
+			}
+			at = max(at, q.offset+align(q.bytes))
+		}
+		p.offset = at
+		total = max(total, at+size)
+		i, _ := slices.BinarySearchFunc(placed, at, func(q *place, at int) int { return cmp.Compare(q.offset, at) })
+		placed = slices.Insert(placed, i, p)
+	}
+	return total
+}
+
+func align(n int) int { return (n + rt.Align - 1) &^ (rt.Align - 1) }
