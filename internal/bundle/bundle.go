@@ -20,6 +20,7 @@
 package bundle
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
@@ -97,7 +98,8 @@ func Write(w io.Writer, m *ir.Module, others ...Section) error {
 	}
 	at = alignTo(at, pageSize)
 	entries = append(entries, entry{secWeights, at, size, 0})
-	out := &counter{w: w}
+	buffered := bufio.NewWriterSize(w, chunk)
+	out := &counter{w: buffered}
 	out.write(header(entries, at+size))
 	for i, p := range parts {
 		out.pad(entries[i].offset)
@@ -113,7 +115,10 @@ func Write(w io.Writer, m *ir.Module, others ...Section) error {
 		out.write(b)
 	}
 	out.pad(at + size)
-	return out.err
+	if out.err != nil {
+		return out.err
+	}
+	return buffered.Flush()
 }
 
 func alignTo(n, a uint64) uint64 { return (n + a - 1) / a * a }
