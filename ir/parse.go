@@ -149,7 +149,7 @@ func (p *parser) valueName() (key, name string) {
 	p.expect("%")
 	if p.peek() == '"' {
 		name = p.quoted()
-		return "%" + symbol(name), name
+		return "%" + nameText(name), name
 	}
 	w := p.word()
 	return "%" + w, w

@@ -67,7 +67,7 @@ func (p *printer) f(format string, args ...any) { fmt.Fprintf(p.w, format, args.
 
 func (p *printer) module(m *Module) {
 	s := &m.Source
-	p.f("module @%s opset=%d", symbol(m.Name), m.Opset)
+	p.f("module @%s opset=%d", nameText(m.Name), m.Opset)
 	if m.Level != Core {
 		p.f(" level=%s", m.Level)
 	}
@@ -101,7 +101,7 @@ func (p *printer) module(m *Module) {
 
 func (p *printer) fn(f *Func) {
 	p.number(f)
-	p.f("func @%s(", symbol(f.Name))
+	p.f("func @%s(", nameText(f.Name))
 	for i, a := range f.Body.Args {
 		if i > 0 {
 			p.f(", ")
@@ -121,7 +121,7 @@ func (p *printer) fn(f *Func) {
 		if i < len(f.Outputs) {
 			name = f.Outputs[i]
 		}
-		p.f("%s: %s", symbol(name), t)
+		p.f("%s: %s", nameText(name), t)
 	}
 	p.f(") {\n")
 	p.block(f.Body, "  ")
@@ -132,7 +132,7 @@ func (p *printer) fn(f *Func) {
 func (p *printer) number(f *Func) {
 	p.names, p.next = map[*Value]string{}, 0
 	for _, a := range f.Body.Args {
-		p.names[a] = "%" + symbol(a.Name)
+		p.names[a] = "%" + nameText(a.Name)
 	}
 	p.numberBlock(f.Body)
 }
@@ -190,7 +190,7 @@ func (p *printer) block(b *Block, indent string) {
 		p.f("%s", indent)
 		p.head(op)
 		for _, r := range op.Regions {
-			p.f(" %s ", symbol(r.Name))
+			p.f(" %s ", nameText(r.Name))
 			if len(r.Args) > 0 {
 				p.f("(")
 				for i, a := range r.Args {
@@ -270,7 +270,7 @@ func (p *printer) call(op *Op) {
 	if op.Name == YieldName && op.block != nil && op.block.parent == nil {
 		p.f("return")
 	} else {
-		p.f("%s", symbol(op.Name))
+		p.f("%s", nameText(op.Name))
 	}
 	p.f("(")
 	for i := range op.operands {
@@ -286,7 +286,7 @@ func (p *printer) call(op *Op) {
 			if i > 0 {
 				p.f(", ")
 			}
-			p.f("%s=", symbol(a.Name))
+			p.f("%s=", nameText(a.Name))
 			p.attr(a.Value)
 		}
 		p.f("}")
@@ -388,8 +388,8 @@ func (p *printer) data(d *Data) {
 	p.f("#%s {head=%s}", digest, d.head)
 }
 
-// symbol writes a name as it is where it is a plain word, else quoted.
-func symbol(s string) string {
+// nameText writes a name as it is where it is a plain word, else quoted.
+func nameText(s string) string {
 	for i := range len(s) {
 		if c := s[i]; !isWord(c) || i == 0 && (c >= '0' && c <= '9' || c == '.' || c == '-') {
 			return strconv.Quote(s)

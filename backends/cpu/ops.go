@@ -252,23 +252,41 @@ func evalGemm(c *ops.Call) error {
 	if len(packed) != rt.PackedGemmBSize(k, n) {
 		return fmt.Errorf("packed matrix is %s, expected %d×%d", c.In(1), k, n)
 	}
-	b := tensor.New(tensor.Float32, k, n)
-	dst := tensor.Of[float32](b)
-	for i := range k {
-		for j := range n {
-			dst[i*n+j] = packed[j/rt.Lanes*k*rt.Lanes+i*rt.Lanes+j%rt.Lanes]
-		}
+	x := c.In(0)
+	last := x.Rank() - 1
+	if last < 0 || x.Shape[last] != k {
+		return fmt.Errorf("operand 0 is %s, expected rows of %d", x, k)
 	}
-	y, err := ref.MatMul(c.In(0), b)
-	if err != nil {
-		return err
+	y := tensor.New(tensor.Float32, append(append([]int{}, x.Shape[:last]...), n)...)
+	var bias []float32
+	if c.In(2) != nil {
+		bias = tensor.Of[float32](c.In(2))
 	}
-	if bias := c.In(2); bias != nil {
-		out, bf := tensor.Of[float32](y), tensor.Of[float32](bias)
-		for i := range out {
-			out[i] += bf[i%n]
-		}
-	}
+	multiplyPacked(tensor.Of[float32](y), tensor.Of[float32](x), packed, bias, k, n)
 	c.Set(0, y)
 	return nil
+}
+
+// multiplyPacked computes rows of x times a packed matrix plus a bias, with
+// sums in float64.
+func multiplyPacked(y, x, packed, bias []float32, k, n int) {
+	for i := range len(y) / n {
+		row := x[i*k : (i+1)*k]
+		for j := 0; j < n; j += rt.Lanes {
+			var acc [rt.Lanes]float64
+			panel := packed[j*k:]
+			for p, a := range row {
+				b := panel[p*rt.Lanes : (p+1)*rt.Lanes]
+				for l := range acc {
+					acc[l] += float64(a) * float64(b[l])
+				}
+			}
+			for l := range min(rt.Lanes, n-j) {
+				if bias != nil {
+					acc[l] += float64(bias[j+l])
+				}
+				y[i*n+j+l] = float32(acc[l])
+			}
+		}
+	}
 }
