@@ -109,7 +109,9 @@ func (e *emitter) sigmoidOf(x, y vecReg) vecReg {
 func (e *emitter) erf(x vecReg) vecReg {
 	c := e.clampK(x, -erfEnd, erfEnd)
 	t := e.mul(c, c)
-	return e.div(e.mul(c, e.horner(t, erfNum...)), e.horner(t, erfDen...))
+	y := e.div(e.mul(c, e.horner(t, erfNum...)), e.horner(t, erfDen...))
+	one := e.or(e.sign(x), e.k(1)) // exactly, so that gelu of large negative values is 0
+	return e.sel(e.cmp(cmpLT, e.abs(x), e.load(e.k(erfEnd))), y, e.sel(e.cmp(cmpUN, x, x), x, one))
 }
 
 // logNormal is log(x) of a positive normal number whose exponent is biased by minus ef, a vector, or by nothing.
