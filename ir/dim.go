@@ -59,7 +59,7 @@ type atom struct {
 
 // maxText bounds an expression by the length of its text. What is longer
 // becomes a symbol named by a digest of the text, so that equal stays equal.
-const maxText = 2048
+const maxText = 1024
 
 // bigPrefix begins the names of such symbols, which may be negative.
 const bigPrefix = "big!"
@@ -70,7 +70,7 @@ func Const(n int64) Dim { return Dim{n: n} }
 // Sym returns a symbol. Any name will do; very long ones are replaced by
 // their digest.
 func Sym(name string) Dim {
-	if len(name) > maxText/8 {
+	if len(name) > maxText/4 {
 		name = digest(name)
 	}
 	return newAtom(symbol, name).dim()
@@ -218,7 +218,7 @@ func (d Dim) terms() []term {
 // product multiplies out; false where a coefficient overflows or the result
 // gets too long.
 func product(as, bs []term) (Dim, bool) {
-	if len(as)*len(bs) > maxText {
+	if len(as)*len(bs) > maxText/2 {
 		return Dim{}, false
 	}
 	ts := make([]term, 0, len(as)*len(bs))

@@ -107,6 +107,9 @@ func simplerDiv(a, b Dim) (Dim, bool) {
 		}
 		return Dim{}, false
 	}
+	if b.IsInt(0) {
+		return Dim{}, false
+	}
 	// (g*x) / (g*y) = x / y
 	if g := commonFactor(append(a.terms(), b.terms()...)); g.coef > 1 || len(g.atoms) > 0 {
 		x, _ := divideTerms(a.terms(), []term{g})
@@ -166,39 +169,47 @@ func (a Dim) divide(b Dim) (q, r Dim) {
 	if len(bs) == 0 {
 		return Const(0), a
 	}
-	q, r = divideTerms(a.terms(), bs)
-	if len(bs) > 1 && !r.IsInt(0) {
-		return Const(0), a
-	}
-	return q, r
+	return divideTerms(a.terms(), bs)
 }
 
-func divideTerms(as, bs []term) (Dim, Dim) {
+func divideTerms(as, bs []term) (q, r Dim) {
 	whole, _ := sum(slices.Clone(as))
-	lead := bs[0]
-	rest, q, r := whole, Const(0), Const(0)
-	for steps := 0; rest.e != nil || rest.n != 0; steps++ {
-		if steps > 256 {
+	if len(bs) == 1 {
+		var qs, rs []term
+		for _, t := range as {
+			k, left := divideTerm(t, bs[0])
+			qs, rs = append(qs, k), append(rs, left)
+		}
+		q, ok1 := sum(qs)
+		r, ok2 := sum(rs)
+		if !ok1 || !ok2 {
 			return Const(0), whole
 		}
-		t := rest.terms()[0]
-		tail, _ := sum(rest.terms()[1:])
-		atoms, ok := without(t.atoms, lead.atoms)
-		c, left, okc := floorDivInt(t.coef, lead.coef)
-		if !ok || !okc || c == 0 {
-			keep, _ := sum([]term{t})
-			r, rest = r.Add(keep), tail
-			continue
-		}
-		k, ok1 := sum([]term{{c, atoms}})
-		keep, ok2 := sum([]term{{left, t.atoms}})
-		sub, ok3 := product(k.terms(), bs[1:])
-		if !ok1 || !ok2 || !ok3 {
-			return Const(0), whole
-		}
-		q, r, rest = q.Add(k), r.Add(keep), tail.Sub(sub)
+		return q, r
 	}
-	return q, r
+	for rest := whole; !rest.IsInt(0); {
+		k, left := divideTerm(rest.terms()[0], bs[0])
+		sub, ok := product([]term{k}, bs)
+		if k.coef == 0 || left.coef != 0 || !ok || len(q.terms()) > maxQuotient {
+			return Const(0), whole // not exact
+		}
+		one, _ := sum([]term{k})
+		q, rest = q.Add(one), rest.Sub(sub)
+	}
+	return q, Const(0)
+}
+
+// maxQuotient bounds the steps of long division by a sum.
+const maxQuotient = 16
+
+// divideTerm returns k and left with t = k*by + left.
+func divideTerm(t, by term) (k, left term) {
+	atoms, ok := without(t.atoms, by.atoms)
+	c, rem, fits := floorDivInt(t.coef, by.coef)
+	if !ok || !fits {
+		return term{}, t
+	}
+	return term{c, atoms}, term{rem, t.atoms}
 }
 
 // without removes the atoms bs from as; false where one is missing.
@@ -224,6 +235,9 @@ func (a Dim) Max(b Dim) Dim { return choose(maximum, []Dim{a, b}) }
 // other one where one is 1, and else both, which must be equal then.
 func Broadcast(a, b Dim) Dim { return choose(broadcast, []Dim{a, b}) }
 
+// maxCompared bounds the arguments that are compared with one another.
+const maxCompared = 16
+
 // choose makes a minimum, maximum or broadcast.
 func choose(k atomKind, args []Dim) Dim {
 	var flat []Dim
@@ -236,7 +250,7 @@ func choose(k atomKind, args []Dim) Dim {
 	}
 	slices.SortStableFunc(flat, func(a, b Dim) int { return strings.Compare(a.String(), b.String()) })
 	flat = slices.CompactFunc(flat, Dim.Equal)
-	if len(flat) <= 64 {
+	if len(flat) <= maxCompared {
 		if k == broadcast {
 			flat = undisputed(flat)
 		} else {

@@ -111,8 +111,11 @@ type dimParser struct {
 	depth int
 }
 
-// maxParens bounds the nesting of parentheses in text.
-const maxParens = 2 * maxText
+// maxSource bounds the text of a dim, maxParens the nesting of parentheses.
+const (
+	maxSource = 8 * maxText
+	maxParens = maxText
+)
 
 // peek returns the next byte that is no space, 0 at the end.
 func (p *dimParser) peek() byte {
@@ -182,6 +185,9 @@ func (p *dimParser) product(negative bool) (Dim, error) {
 // has no positive counterpart is read with its sign.
 func (p *dimParser) factor(negative bool) (d Dim, negated bool, err error) {
 	c := p.peek()
+	if p.i > maxSource {
+		return d, false, fmt.Errorf("more than %d bytes", maxSource)
+	}
 	rest := p.s[p.i:]
 	switch {
 	case c >= '0' && c <= '9':
