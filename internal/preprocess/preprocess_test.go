@@ -219,7 +219,6 @@ func TestRefusesBadSpecs(t *testing.T) {
 		`{"audio": [{"input": "x", "rate": 1, "layout": "NT", "type": "f32"}]}`:                                                                 "rate is 1",
 		`{"audio": [{"input": "x", "rate": 8000, "layout": "TN", "type": "f32"}]}`:                                                              `layout is "TN"`,
 		`{"audio": [{"input": "x", "rate": 8000, "layout": "NT", "type": "f32", "hop": 4}]}`:                                                    "hop 4",
-		`{"texts": [{"ids": "x", "type": "i64", "pad": "longest", "tokenizer": {}}]}`:                                                           "model: the file has none",
 		`{"texts": [{"ids": "x", "type": "i64", "pad": "max", "tokenizer": {}}]}`:                                                               "no max_length",
 		`{"texts": [{"ids": "x", "type": "f32", "pad": "max", "tokenizer": {}}]}`:                                                               `type is "f32"`,
 		`{"audio": [{"input": "x", "rate": 8000, "layout": "NT", "type": "f32"}, {"input": "x", "rate": 8000, "layout": "NT", "type": "f32"}]}`: "made twice",
@@ -227,6 +226,14 @@ func TestRefusesBadSpecs(t *testing.T) {
 		_, err := Parse([]byte(in))
 		require.ErrorContains(t, err, want, in)
 	}
+}
+
+func TestBadTokenizerIsFoundByValidate(t *testing.T) {
+	s, err := Parse([]byte(`{"texts": [{"ids": "x", "type": "i64", "pad": "longest", "tokenizer": {}}]}`))
+	require.NoError(t, err)
+	require.ErrorContains(t, s.Validate(), `preprocessing of "x": tokenizer.json: model: the file has none`)
+	_, err = s.Apply(Source{Text: "hello"})
+	require.ErrorContains(t, err, "the file has none")
 }
 
 func TestApplyErrorsNameTheInput(t *testing.T) {
@@ -328,6 +335,7 @@ func FuzzSpec(f *testing.F) {
 		if err != nil {
 			return
 		}
+		_ = s.Validate() // must return, whatever it finds
 		out, err := json.Marshal(s)
 		require.NoError(t, err)
 		again, err := Parse(out)

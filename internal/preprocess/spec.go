@@ -106,8 +106,22 @@ func (s Spec) Inputs() []string {
 	return names
 }
 
-// Validate checks every field, so that Apply fails on sources only.
+// Validate checks everything, tokenizers included, so that Apply fails on
+// sources only.
 func (s Spec) Validate() error {
+	if err := s.validate(); err != nil {
+		return err
+	}
+	for i := range s.Texts {
+		if _, err := s.Texts[i].tokenizer(); err != nil {
+			return fmt.Errorf("preprocessing of %q: %w", s.Texts[i].IDs, err)
+		}
+	}
+	return nil
+}
+
+// validate checks all that is cheap to check.
+func (s Spec) validate() error {
 	seen := map[string]bool{}
 	for _, st := range s.steps() {
 		name := strings.Join(st.outputs(), ", ")
@@ -127,7 +141,8 @@ func (s Spec) Validate() error {
 	return nil
 }
 
-// Parse reads a Spec from JSON and validates it.
+// Parse reads a Spec from JSON. A tokenizer in it is looked at by Validate or
+// when it is used first.
 func Parse(b []byte) (Spec, error) {
 	var s Spec
 	err := json.Unmarshal(b, &s)
@@ -135,7 +150,7 @@ func Parse(b []byte) (Spec, error) {
 }
 
 // UnmarshalJSON refuses fields that it does not know, so that a misspelt or a
-// newer one is never silently left out, and validates what it read.
+// newer one is never silently left out, and checks what it read.
 func (s *Spec) UnmarshalJSON(b []byte) error {
 	type plain Spec
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -145,7 +160,10 @@ func (s *Spec) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("preprocessing spec: %w", err)
 	}
 	*s = Spec(p)
-	return s.Validate()
+	for i := range s.Texts {
+		s.Texts[i].prepare()
+	}
+	return s.validate()
 }
 
 // Apply makes the inputs that the sources feed, by name. Steps without a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/hone-ml/hone/internal/preprocess/tokenize"
 	"github.com/hone-ml/hone/tensor"
@@ -32,7 +33,9 @@ type Text struct {
 	// Tokenizer is a Hugging Face tokenizer.json.
 	Tokenizer json.RawMessage `json:"tokenizer"`
 
-	loaded *tokenize.Tokenizer // by validate
+	// load reads Tokenizer once, when first asked: a large vocabulary takes
+	// tens of milliseconds, and opening a model must not.
+	load func() (*tokenize.Tokenizer, error)
 }
 
 // maxTokens bounds MaxLength.
@@ -52,8 +55,22 @@ func TextSpec(tokenizer []byte, inputs []string, maxLength int) (Spec, error) {
 	if slices.Contains(inputs, "token_type_ids") {
 		t.Types = "token_type_ids"
 	}
+	t.prepare()
 	s := Spec{Texts: []Text{t}}
 	return s, s.Validate()
+}
+
+func (t *Text) prepare() {
+	raw := t.Tokenizer
+	t.load = sync.OnceValues(func() (*tokenize.Tokenizer, error) { return tokenize.Load(raw) })
+}
+
+// tokenizer returns the loaded tokenizer.
+func (t *Text) tokenizer() (*tokenize.Tokenizer, error) {
+	if t.load == nil {
+		return tokenize.Load(t.Tokenizer)
+	}
+	return t.load()
 }
 
 func (t *Text) outputs() []string {
@@ -77,20 +94,13 @@ func (t *Text) validate() error {
 	case t.Pad == "max" && t.MaxLength == 0:
 		return errors.New("pad is max, but there is no max_length")
 	}
-	var err error
-	if t.loaded == nil {
-		t.loaded, err = tokenize.Load(t.Tokenizer)
-	}
-	return err
+	return nil
 }
 
 func (t *Text) apply(sources []Source) ([]*tensor.Tensor, error) {
-	tok := t.loaded
-	if tok == nil {
-		var err error
-		if tok, err = tokenize.Load(t.Tokenizer); err != nil {
-			return nil, err
-		}
+	tok, err := t.tokenizer()
+	if err != nil {
+		return nil, err
 	}
 	rows := make([]tokenize.Encoding, len(sources))
 	length := 0

@@ -4,6 +4,7 @@
 usage: make.py OUTDIR [minilm_tokenizer.json] [--wide]
 Writes OUTDIR/NAME.json.gz (a tokenizer.json) and OUTDIR/NAME.cases.json.gz. --wide adds thousands of texts: every code point
 and random mixtures. The corpus is text that comes with Python.
+Needs the packages tokenizers and sentencepiece.
 """
 import gzip, json, os, random, sys, tempfile
 import sentencepiece as sp
