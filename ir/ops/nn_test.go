@@ -96,24 +96,31 @@ func TestNeuralNetworkContradictions(t *testing.T) {
 	}
 }
 
-// upgraded parses an op as a model of the given opset has it and returns its
-// module's body in the newest form.
-func upgraded(t *testing.T, opset int, args, op string) string {
+// converted parses an op of a model of the given opset and brings it to the
+// newest form, or back from that to the opset's. It returns the body.
+func converted(t *testing.T, opset int, back bool, args, op string) (string, error) {
 	t.Helper()
 	src := fmt.Sprintf("module @t opset=28\nfunc @main(%s) -> (y: f32[*]) {\n%%y = %s : f32[*]\nreturn(%%y)\n}\n", args, op)
 	m, err := ir.Parse(src, ir.ParseOptions{})
 	require.NoError(t, err)
 	o := m.Main().Body.First()
 	for _, u := range Lookup(o.Name).Upgrades {
-		if opset < u.To {
+		if opset < u.To && !back {
 			require.NoError(t, u.Do(ir.Before(o), o))
+		}
+	}
+	for _, d := range Lookup(o.Name).Downgrades {
+		if opset < d.From && back {
+			if err := d.Do(ir.Before(o), o); err != nil {
+				return "", err
+			}
 		}
 	}
 	text, err := ir.Print(m)
 	require.NoError(t, err)
 	_, body, _ := strings.Cut(text, "{\n")
 	body, _, _ = strings.Cut(body, "  return(")
-	return strings.TrimSpace(body)
+	return strings.TrimSpace(body), nil
 }
 
 func TestNeuralNetworkUpgrades(t *testing.T) {
@@ -135,7 +142,40 @@ func TestNeuralNetworkUpgrades(t *testing.T) {
 		{1, "%x: f32[1,1,2]", "LSTM(%x, %x, %x) {output_sequence=1}", "%0 = LSTM(%x, %x, %x) : f32[*]"},
 	} {
 		t.Run(c.op, func(t *testing.T) {
-			require.Equal(t, c.want, upgraded(t, c.opset, c.args, c.op))
+			got, err := converted(t, c.opset, false, c.args, c.op)
+			require.NoError(t, err)
+			require.Equal(t, c.want, got)
+		})
+	}
+}
+
+func TestNeuralNetworkDowngrades(t *testing.T) {
+	x := "%x: f32[1,1,2,2], %s: f32[4]"
+	for _, c := range []struct {
+		opset          int
+		op, want, says string
+	}{
+		{9, "AveragePool(%x) {ceil_mode=0, dilations=[1,1], kernel_shape=[2,2]}", "%0 = AveragePool(%x) {kernel_shape=[2, 2]} : f32[*]", ""},
+		{18, "AveragePool(%x) {dilations=[1,2], kernel_shape=[2,2]}", "", "dilations"},
+		{13, "BatchNormalization(%x, %s, %s, %s, %s) {training_mode=1}", "", "training_mode"},
+		{11, "Dropout(%x) {seed=1}", "%0 = Dropout(%x) : f32[*]", ""},
+		{11, "Dropout(%x, %s, %s)", "", "training_mode"},
+		{12, "Resize(%x, _, %s) {axes=[0,1,2,3]}", "%0 = const f32[0] []\n  %1 = Resize(%x, %0, %s) : f32[*]", ""},
+		{10, "Resize(%x, _, %s) {coordinate_transformation_mode=\"asymmetric\", mode=\"linear\"}", "%1 = Resize(%x, %s) {mode=\"linear\"} : f32[*]", ""},
+		{10, "Resize(%x, _, %s)", "", "asymmetric"},
+		{16, "GridSample(%x, %x)", "%0 = GridSample(%x, %x) {mode=\"bilinear\"} : f32[*]", ""},
+		{15, "RoiAlign(%x, %x, %x)", "", "half_pixel"},
+		{13, "LSTM(%x, %x, %x) {layout=0}", "%0 = LSTM(%x, %x, %x) : f32[*]", ""},
+		{13, "LSTM(%x, %x, %x) {layout=1}", "", "layout"},
+	} {
+		t.Run(c.op, func(t *testing.T) {
+			got, err := converted(t, c.opset, true, x, c.op)
+			if c.says != "" {
+				require.ErrorContains(t, err, c.says)
+				return
+			}
+			require.NoError(t, err)
+			require.Contains(t, got, c.want)
 		})
 	}
 }

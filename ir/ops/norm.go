@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hone-ml/hone/ir"
@@ -11,15 +12,19 @@ import (
 func init() {
 	add(map[string]Impl{
 		"BatchNormalization": {Infer: inferBatchNorm, Eval: evalBatchNorm,
-			Upgrades: []Upgrade{{To: 9, Do: perActivation}, {To: 14, Do: trainingMode}}},
-		"InstanceNormalization":     {Infer: asFirst, Eval: evalInstanceNorm, Upgrades: []Upgrade{{To: 6, Do: dropAttrs("consumed_inputs")}}},
-		"GroupNormalization":        {Infer: asFirst, Eval: evalGroupNorm, Upgrades: []Upgrade{{To: 21, Do: perChannel}}},
+			Upgrades:   []Upgrade{{To: 9, Do: perActivation}, {To: 14, Do: trainingMode}},
+			Downgrades: []Downgrade{{From: 14, Do: each(without("training_mode", int64(0)), oneResult)}, {From: 7, Do: setAttr("is_test", int64(1))}}},
+		"InstanceNormalization": {Infer: asFirst, Eval: evalInstanceNorm, Upgrades: []Upgrade{{To: 6, Do: dropAttrs("consumed_inputs")}}},
+		"GroupNormalization": {Infer: asFirst, Eval: evalGroupNorm, Upgrades: []Upgrade{{To: 21, Do: perChannel}},
+			Downgrades: []Downgrade{{From: 21, Do: func(*ir.Builder, *ir.Op) error { return errors.New("scales by channel have no older form") }}}},
 		"LayerNormalization":        {Infer: inferLayerNorm, Eval: evalLayerNorm},
 		"RMSNormalization":          {Infer: inferRMSNorm, Eval: evalRMSNorm},
 		"LpNormalization":           {Infer: asFirst, Eval: evalLpNorm},
 		"MeanVarianceNormalization": {Infer: asFirst, Eval: evalMeanVarianceNorm},
 		"LRN":                       {Infer: asFirst, Eval: evalLRN},
-		"Dropout":                   {Infer: inferDropout, Eval: evalDropout, Traits: Random, Upgrades: []Upgrade{{To: 10, Do: boolMask}, {To: 12, Do: inferenceDropout}}},
+		"Dropout": {Infer: inferDropout, Eval: evalDropout, Traits: Random,
+			Upgrades:   []Upgrade{{To: 10, Do: boolMask}, {To: 12, Do: dropAttrs("ratio", "is_test", "consumed_inputs")}},
+			Downgrades: []Downgrade{{From: 12, Do: inferenceDropout}, {From: 10, Do: oneResult}, {From: 7, Do: setAttr("is_test", int64(1))}}},
 	})
 }
 
@@ -292,8 +297,13 @@ func boolMask(_ *ir.Builder, op *ir.Op) error {
 	return nil
 }
 
-// inferenceDropout drops what only training reads: before opset 12 a model's
+// inferenceDropout drops what only training reads. Before opset 12 a model's
 // dropout is taken for what it is at inference, nothing.
-func inferenceDropout(b *ir.Builder, op *ir.Op) error {
-	return dropAttrs("ratio", "is_test", "consumed_inputs")(b, op)
+func inferenceDropout(_ *ir.Builder, op *ir.Op) error {
+	if op.Operand(2) != nil {
+		return errors.New("training_mode has no older form")
+	}
+	op.SetOperands(op.Operand(0))
+	op.Attrs.Delete("seed")
+	return nil
 }

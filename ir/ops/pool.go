@@ -1,24 +1,32 @@
 package ops
 
 import (
+	"errors"
+
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ref"
 	"github.com/hone-ml/hone/tensor"
 )
 
 func init() {
-	wholeP := Upgrade{To: 2, Do: wholeNorm}
+	wholeP, floatP := Upgrade{To: 2, Do: wholeNorm}, Downgrade{From: 2, Do: floatNorm}
+	plain := func(attr string) func(*ir.Builder, *ir.Op) error { return without(attr, int64(0)) }
+	undilated := without("dilations", nil)
 	add(map[string]Impl{
-		"AveragePool":       {Infer: inferPool, Eval: evalAveragePool},
-		"MaxPool":           {Infer: inferPool, Eval: evalMaxPool},
-		"LpPool":            {Infer: inferPool, Eval: evalLpPool, Upgrades: []Upgrade{wholeP}},
+		"AveragePool": {Infer: inferPool, Eval: evalAveragePool,
+			Downgrades: []Downgrade{{From: 19, Do: undilated}, {From: 10, Do: plain("ceil_mode")}, {From: 7, Do: plain("count_include_pad")}}},
+		"MaxPool": {Infer: inferPool, Eval: evalMaxPool,
+			Downgrades: []Downgrade{{From: 10, Do: each(undilated, plain("ceil_mode"))}, {From: 8, Do: each(plain("storage_order"), oneResult)}}},
+		"LpPool": {Infer: inferPool, Eval: evalLpPool, Upgrades: []Upgrade{wholeP},
+			Downgrades: []Downgrade{{From: 18, Do: each(undilated, plain("ceil_mode"))}, floatP}},
 		"GlobalAveragePool": {Infer: inferGlobalPool, Eval: evalGlobal(func(*Call) func([]float64) float64 { return ref.Mean })},
 		"GlobalMaxPool":     {Infer: inferGlobalPool, Eval: evalGlobal(func(*Call) func([]float64) float64 { return ref.Max })},
-		"GlobalLpPool": {Infer: inferGlobalPool, Upgrades: []Upgrade{wholeP},
+		"GlobalLpPool": {Infer: inferGlobalPool, Upgrades: []Upgrade{wholeP}, Downgrades: []Downgrade{floatP},
 			Eval: evalGlobal(func(c *Call) func([]float64) float64 { return ref.Norm(int(c.Int("p"))) })},
 		"MaxUnpool":  {Infer: inferMaxUnpool, Eval: evalMaxUnpool},
 		"MaxRoiPool": {Infer: inferMaxRoiPool, Eval: evalMaxRoiPool},
-		"RoiAlign":   {Infer: inferRoiAlign, Eval: evalRoiAlign, Upgrades: []Upgrade{{To: 16, Do: cornerPixels}}},
+		"RoiAlign": {Infer: inferRoiAlign, Eval: evalRoiAlign, Upgrades: []Upgrade{{To: 16, Do: setAttr("coordinate_transformation_mode", "output_half_pixel")}},
+			Downgrades: []Downgrade{{From: 16, Do: cornerPixels}}},
 	})
 }
 
@@ -30,9 +38,21 @@ func wholeNorm(_ *ir.Builder, op *ir.Op) error {
 	return nil
 }
 
-// cornerPixels states what RoiAlign did before it could be told.
+// floatNorm undoes wholeNorm.
+func floatNorm(_ *ir.Builder, op *ir.Op) error {
+	if p, ok := op.Attrs.Get("p").(int64); ok {
+		op.Attrs.Set("p", float32(p))
+	}
+	return nil
+}
+
+// cornerPixels drops what RoiAlign could not be told before opset 16.
 func cornerPixels(_ *ir.Builder, op *ir.Op) error {
-	op.Attrs.Set("coordinate_transformation_mode", "output_half_pixel")
+	const mode = "coordinate_transformation_mode"
+	if op.Attrs.Get(mode) != "output_half_pixel" {
+		return errors.New("half_pixel has no older form")
+	}
+	op.Attrs.Delete(mode)
 	return nil
 }
 

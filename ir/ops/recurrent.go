@@ -8,10 +8,11 @@ import (
 func init() {
 	// Before opset 7 the first result was optional by an attribute.
 	upgrades := []Upgrade{{To: 7, Do: dropAttrs("output_sequence")}}
+	downgrades := []Downgrade{{From: 14, Do: without("layout", int64(0))}, {From: 7, Do: setAttr("output_sequence", int64(1))}}
 	add(map[string]Impl{
-		"RNN":  {Infer: inferRecurrent, Eval: evalRNN, Upgrades: upgrades},
-		"GRU":  {Infer: inferRecurrent, Eval: evalGRU, Upgrades: upgrades},
-		"LSTM": {Infer: inferRecurrent, Eval: evalLSTM, Upgrades: upgrades},
+		"RNN":  {Infer: inferRecurrent, Eval: evalRNN, Upgrades: upgrades, Downgrades: downgrades},
+		"GRU":  {Infer: inferRecurrent, Eval: evalGRU, Upgrades: upgrades, Downgrades: downgrades},
+		"LSTM": {Infer: inferRecurrent, Eval: evalLSTM, Upgrades: upgrades, Downgrades: downgrades},
 	})
 }
 

@@ -10,9 +10,13 @@ import (
 
 func init() {
 	add(map[string]Impl{
-		"Resize":            {Infer: inferResize, Eval: evalResize, Upgrades: []Upgrade{{To: 11, Do: resize10}}},
-		"Upsample":          {Infer: nil, Eval: nil, Upgrades: []Upgrade{{To: 10, Do: upsampleToResize}}},
-		"GridSample":        {Infer: inferGridSample, Eval: evalGridSample, Upgrades: []Upgrade{{To: 20, Do: plainModes}}},
+		"Resize": {Infer: inferResize, Eval: evalResize, Upgrades: []Upgrade{{To: 11, Do: resize10}}, Downgrades: []Downgrade{
+			{From: 18, Do: each(without("antialias", int64(0)), without("keep_aspect_ratio_policy", "stretch"), wholeAxes)},
+			{From: 13, Do: emptyOperands},
+			{From: 11, Do: toResize10},
+		}},
+		"Upsample":          {Upgrades: []Upgrade{{To: 10, Do: upsampleToResize}}},
+		"GridSample":        {Infer: inferGridSample, Eval: evalGridSample, Upgrades: []Upgrade{{To: 20, Do: plainModes}}, Downgrades: []Downgrade{{From: 20, Do: flatModes}}},
 		"AffineGrid":        {Infer: inferAffineGrid, Eval: evalAffineGrid},
 		"NonMaxSuppression": {Infer: inferNonMaxSuppression, Eval: evalNonMaxSuppression},
 	})
@@ -138,6 +142,57 @@ func resize10(_ *ir.Builder, op *ir.Op) error {
 	return nil
 }
 
+// wholeAxes drops axes where they are all of them, in order.
+func wholeAxes(_ *ir.Builder, op *ir.Op) error {
+	axes, ok := op.Attrs.Get("axes").([]int64)
+	if !ok {
+		return nil
+	}
+	if rank := op.Operand(0).Type.Rank(); rank != len(axes) {
+		return fmt.Errorf("axes=%v has no older form", axes)
+	}
+	for i, a := range axes {
+		if (int(a)+len(axes))%len(axes) != i {
+			return fmt.Errorf("axes=%v has no older form", axes)
+		}
+	}
+	op.Attrs.Delete("axes")
+	return nil
+}
+
+// emptyOperands gives roi and scales, which had to be there, no elements.
+func emptyOperands(b *ir.Builder, op *ir.Op) error {
+	for op.NumOperands() < 3 {
+		op.AddOperand(nil)
+	}
+	for i := 1; i <= 2; i++ {
+		if op.Operand(i) == nil {
+			op.SetOperand(i, b.Tensor(tensor.New(tensor.Float32, 0)))
+		}
+	}
+	return nil
+}
+
+// toResize10 undoes resize10.
+func toResize10(_ *ir.Builder, op *ir.Op) error {
+	scales := op.Operand(2)
+	if t := scales.Type; op.Operand(3) != nil || t.Rank() != 1 || t.Dims[0].IsInt(0) {
+		return fmt.Errorf("sizes have no older form")
+	}
+	if op.Attrs.Get("mode") == "cubic" {
+		return fmt.Errorf("cubic has no older form")
+	}
+	if op.Attrs.Get("coordinate_transformation_mode") != "asymmetric" ||
+		(op.Attrs.Get("mode") != "linear" && op.Attrs.Get("nearest_mode") != "floor") {
+		return fmt.Errorf("only asymmetric positions, rounded down, have an older form")
+	}
+	for _, n := range []string{"coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value"} {
+		op.Attrs.Delete(n)
+	}
+	op.SetOperands(op.Operand(0), scales)
+	return nil
+}
+
 // upsampleToResize turns Upsample, in any of its forms, into Resize.
 func upsampleToResize(b *ir.Builder, op *ir.Op) error {
 	scales := op.Operand(1)
@@ -198,6 +253,20 @@ func plainModes(_ *ir.Builder, op *ir.Op) error {
 		op.Attrs.Set("mode", "linear")
 	case "bicubic":
 		op.Attrs.Set("mode", "cubic")
+	}
+	return nil
+}
+
+// flatModes undoes plainModes, which images only had.
+func flatModes(_ *ir.Builder, op *ir.Op) error {
+	if op.Operand(0).Type.Rank() != 4 {
+		return fmt.Errorf("%s, which is no image, has no older form", op.Operand(0).Type)
+	}
+	switch op.Attrs.Get("mode") {
+	case "linear", nil:
+		op.Attrs.Set("mode", "bilinear")
+	case "cubic":
+		op.Attrs.Set("mode", "bicubic")
 	}
 	return nil
 }
