@@ -13,6 +13,7 @@ import (
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/codegen/amd64"
+	"github.com/hone-ml/hone/codegen/arm64"
 	"github.com/hone-ml/hone/codegen/spec"
 )
 
@@ -55,9 +56,10 @@ type arch struct {
 
 var arches = []arch{
 	{"amd64", []rt.Tier{rt.AVX2, rt.AVX512}, amd64.File},
+	{"arm64", []rt.Tier{rt.NEON}, arm64.File},
 }
 
-// files are the groups of families that share an assembly file.
+// groups are the families that share an assembly file.
 var groups = []struct {
 	name     string
 	families []spec.Family
