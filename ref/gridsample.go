@@ -85,7 +85,11 @@ func (g *grider) denormalize(v float64, d int, single bool) float64 {
 	if p < lo || p > hi {
 		switch g.Padding {
 		case "border":
-			p = math.Min(math.Max(p, 0), n-1)
+			// A cubic kernel keeps its centre: PyTorch and ONNX Runtime move
+			// only what it reads.
+			if g.Mode != "cubic" {
+				p = math.Min(math.Max(p, 0), n-1)
+			}
 		case "reflection":
 			p = reflect(p, lo, hi)
 		}

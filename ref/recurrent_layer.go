@@ -253,8 +253,9 @@ func (o *Recurrent) activations(defaults []string, dirs int) ([][]func(float64) 
 			beta = take(&betas, spec.beta)
 		}
 		clip := o.Clip
+		gate := i%len(defaults) < 2 // what makes h of an LSTM's cell is not clipped, as in ONNX Runtime
 		acts[i/len(defaults)] = append(acts[i/len(defaults)], func(x float64) float64 {
-			if clip > 0 {
+			if clip > 0 && gate {
 				x = math.Min(math.Max(x, -clip), clip)
 			}
 			return spec.f(x, alpha, beta)

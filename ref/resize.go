@@ -209,7 +209,7 @@ func (o *Resampling) origin(in, out int, scale, start, end float64) (func(float6
 		return half, nil
 	case "half_pixel_symmetric":
 		offset := length / 2 * (1 - float64(out)/resized)
-		return func(i float64) float64 { return offset + half(i) }, nil
+		return func(i float64) float64 { return offset + (i+0.5)/scale - 0.5 }, nil
 	case "asymmetric":
 		return func(i float64) float64 { return i / scale }, nil
 	case "align_corners":
@@ -222,10 +222,10 @@ func (o *Resampling) origin(in, out int, scale, start, end float64) (func(float6
 			return nil, errors.New("tf_crop_and_resize needs roi")
 		}
 		if resized == 1 {
-			return func(float64) float64 { return (start + end) / 2 * (length - 1) }, nil
+			return func(float64) float64 { return (end-start)*(length-1)/2 + start*(length-1) }, nil
 		}
 		return func(i float64) float64 {
-			return start*(length-1) + i*(end-start)*(length-1)/(resized-1)
+			return i*(end-start)*(length-1)/(resized-1) + start*(length-1)
 		}, nil
 	}
 	return nil, fmt.Errorf("coordinate_transformation_mode %q is unknown", o.Transform)
