@@ -221,12 +221,14 @@ func (o *Resampling) origin(in, out int, scale, start, end float64) (func(float6
 		if o.Roi == nil {
 			return nil, errors.New("tf_crop_and_resize needs roi")
 		}
+		// In float32, as roi is: 0.8 - 0.2 must be 0.6 for ties to be ties.
+		n, span := float32(length-1), float32(end)-float32(start)
+		first := float64(float32(start) * n)
 		if resized == 1 {
-			return func(float64) float64 { return (end-start)*(length-1)/2 + start*(length-1) }, nil
+			centre := float64(span*n/2) + first
+			return func(float64) float64 { return centre }, nil
 		}
-		return func(i float64) float64 {
-			return i*(end-start)*(length-1)/(resized-1) + start*(length-1)
-		}, nil
+		return func(i float64) float64 { return i*float64(span)*(length-1)/(resized-1) + first }, nil
 	}
 	return nil, fmt.Errorf("coordinate_transformation_mode %q is unknown", o.Transform)
 }
