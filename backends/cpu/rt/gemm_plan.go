@@ -4,61 +4,81 @@ import "math"
 
 // gemmPlan says how a set's gemm kernels cover any number of rows and panels.
 type gemmPlan struct {
-	panels int                      // widest kernel, in panels
-	rows   [maxPanels + 1][]*rowCut // [panels of the kernel][rows left]: what to call next
-	most   [maxPanels + 1]int       // tallest kernel of that width
+	panels int                   // widest kernel, in panels
+	tall   [maxPanels + 1]rowCut // by the width of kernels in panels
+	low    [maxPanels + 1]rowCut // the same with low kernels only: see cover
 }
 
-type rowCut = Kernel[GemmArgs]
+// rowCut says which kernel to call next by the rows left: an entry for every number below twice the tallest kernel.
+type rowCut struct {
+	next []*Kernel[GemmArgs]
+	most *Kernel[GemmArgs] // the tallest, for more rows than that; nil if there is none of this width
+}
 
-const maxPanels = 4
+const (
+	maxPanels = 4
+	lowRows   = 7    // rows whose lines share one set of the L1 cache without driving one another out
+	setPeriod = 4096 // bytes after which addresses fall into the same set
+)
 
-// newGemmPlan finds, for every number of rows up to twice the tallest kernel, the cheapest cut into kernels. A kernel's
-// cost is its rows, but at least 4 (fewer accumulators than that wait for one another), and a little for the call.
 func newGemmPlan(kernels []Kernel[GemmArgs]) gemmPlan {
 	var p gemmPlan
 	for i := range kernels {
-		k := &kernels[i]
-		p.panels = max(p.panels, k.Tile[1])
-		p.most[k.Tile[1]] = max(p.most[k.Tile[1]], k.Tile[0])
+		p.panels = max(p.panels, kernels[i].Tile[1])
 	}
 	for np := 1; np <= p.panels; np++ {
-		if p.most[np] == 0 {
-			continue
-		}
-		n := 2 * p.most[np]
-		cost := make([]float64, n)
-		p.rows[np] = make([]*rowCut, n)
-		for r := 1; r < n; r++ {
-			cost[r] = math.Inf(1)
-			for i := range kernels {
-				k := &kernels[i]
-				mr := k.Tile[0]
-				if k.Tile[1] != np || mr > r {
-					continue
-				}
-				if c := cost[r-mr] + float64(max(mr, 4)) + 0.5; c < cost[r] {
-					cost[r], p.rows[np][r] = c, k
-				}
-			}
-		}
+		p.tall[np] = newRowCut(kernels, np, math.MaxInt)
+		p.low[np] = newRowCut(kernels, np, lowRows)
 	}
 	return p
 }
 
-// next is the kernel of the given width to call when rows are left: it covers Tile[0] of them.
-func (p *gemmPlan) next(panels, rows int) *rowCut {
-	t := p.rows[panels]
-	if rows >= len(t) {
-		return t[p.most[panels]]
+// newRowCut finds the cheapest cut of every number of rows into kernels of one width and at most so many rows. A kernel's cost is its
+// rows, but at least 4 (fewer accumulators than that wait for one another), and a little for the call.
+func newRowCut(kernels []Kernel[GemmArgs], panels, mostRows int) rowCut {
+	var c rowCut
+	var fit []*Kernel[GemmArgs]
+	for i := range kernels {
+		if k := &kernels[i]; k.Tile[1] == panels && k.Tile[0] <= mostRows {
+			fit = append(fit, k)
+			if c.most == nil || k.Tile[0] > c.most.Tile[0] {
+				c.most = k
+			}
+		}
 	}
-	return t[rows]
+	if c.most == nil {
+		return c
+	}
+	n := 2 * c.most.Tile[0]
+	cost := make([]float64, n)
+	c.next = make([]*Kernel[GemmArgs], n)
+	for r := 1; r < n; r++ {
+		cost[r] = math.Inf(1)
+		for _, k := range fit {
+			mr := k.Tile[0]
+			if mr > r {
+				continue
+			}
+			if v := cost[r-mr] + float64(max(mr, 4)) + 0.5; v < cost[r] {
+				cost[r], c.next[r] = v, k
+			}
+		}
+	}
+	return c
+}
+
+// kernel is what to call when so many rows are left: it covers Tile[0] of them.
+func (c *rowCut) kernel(rows int) *Kernel[GemmArgs] {
+	if rows >= len(c.next) {
+		return c.most
+	}
+	return c.next[rows]
 }
 
 // width is the number of panels of the next call when so many are left.
 func (p *gemmPlan) width(left int) int {
 	w := min(p.panels, left)
-	for p.most[w] == 0 {
+	for p.tall[w].most == nil {
 		w--
 	}
 	return w
@@ -73,9 +93,14 @@ type area struct {
 }
 
 // cover computes an area: g holds the addresses of its first row and panel, with everything but Mask set, and is moved on.
-// Panels are the outer loop: a panel's weights stay in cache for all rows.
+// Panels are the outer loop: a panel's weights stay in cache for all rows. Rows of A that lie a multiple of setPeriod apart
+// compete for one set of L1 (K = 1024, 2048, 3072 ...): low kernels keep them there.
 func (p *gemmPlan) cover(g *GemmArgs, r area) {
 	a0, c0, r0 := g.A, g.C, g.R
+	cuts := &p.tall
+	if g.LdA%setPeriod == 0 {
+		cuts = &p.low
+	}
 	for panels := r.panels; panels > 0; {
 		w := p.width(panels)
 		panels -= w
@@ -86,7 +111,7 @@ func (p *gemmPlan) cover(g *GemmArgs, r area) {
 		for group := range r.groups {
 			ga, gc := group*r.groupA, group*r.groupC
 			for m := 0; m < r.rows; {
-				k := p.next(w, r.rows-m)
+				k := cuts[w].kernel(r.rows - m)
 				g.A, g.C = at(a0, ga+m*int(g.LdA)), at(c0, gc+m*int(g.LdC))
 				if r0 != 0 {
 					g.R = at(r0, gc+m*int(g.LdC))
