@@ -1,6 +1,7 @@
 package rt
 
 import (
+	"iter"
 	"math"
 )
 
@@ -81,60 +82,67 @@ func clamp(x, lo, hi float32, flags int64) float32 {
 	return x
 }
 
-// genericTaps calls f for every pixel and tap with the pixel's accumulator, then done with the finished accumulator.
-func genericTaps(g *TapArgs, init float32, f func(acc, x *[Lanes]float32, tap int), done func(acc, c *[Lanes]float32)) {
-	steps := ints(g.Steps, int(g.Taps)-1)
+func genericDepthwise(g *TapArgs) {
 	for p := range int(g.N) {
 		var acc [Lanes]float32
-		for j := range acc {
-			acc[j] = init
-		}
-		a := at(g.A, p*int(g.LdA))
-		for t := range int(g.Taps) {
-			f(&acc, lanes(a), t)
-			if t < len(steps) {
-				a = at(a, int(steps[t]))
+		for t, x := range taps(g, p) {
+			for j, w := range lanes(at(g.W, t*laneBytes)) {
+				acc[j] += x[j] * w
 			}
 		}
-		done(&acc, lanes(at(g.C, p*laneBytes)))
-	}
-}
-
-func genericDepthwise(g *TapArgs) {
-	genericTaps(g, 0, func(acc, x *[Lanes]float32, tap int) {
-		w := lanes(at(g.W, tap*laneBytes))
-		for j := range acc {
-			acc[j] += x[j] * w[j]
-		}
-	}, func(acc, c *[Lanes]float32) {
-		for j := range acc {
-			v := acc[j]
+		c := lanes(at(g.C, p*laneBytes))
+		for j, v := range acc {
 			if g.Bias != 0 {
 				v += lanes(g.Bias)[j]
 			}
 			c[j] = clamp(v, g.Lo, g.Hi, g.Flags)
 		}
-	})
+	}
 }
 
 func genericMaxPool(g *TapArgs) {
-	genericTaps(g, float32(math.Inf(-1)), func(acc, x *[Lanes]float32, _ int) {
-		for j := range acc {
-			acc[j] = max(acc[j], x[j])
+	for p := range int(g.N) {
+		c := lanes(at(g.C, p*laneBytes))
+		for t, x := range taps(g, p) {
+			if t == 0 {
+				*c = *x
+			}
+			for j := range c {
+				c[j] = max(c[j], x[j])
+			}
 		}
-	}, func(acc, c *[Lanes]float32) { *c = *acc })
+	}
 }
 
 func genericSumPool(g *TapArgs) {
-	genericTaps(g, 0, func(acc, x *[Lanes]float32, _ int) {
-		for j := range acc {
-			acc[j] += x[j]
+	for p := range int(g.N) {
+		var acc [Lanes]float32
+		for _, x := range taps(g, p) {
+			for j := range acc {
+				acc[j] += x[j]
+			}
 		}
-	}, func(acc, c *[Lanes]float32) {
-		for j := range acc {
+		c := lanes(at(g.C, p*laneBytes))
+		for j := range c {
 			c[j] = acc[j] * g.Scale
 		}
-	})
+	}
+}
+
+// taps yields the taps of pixel p.
+func taps(g *TapArgs, p int) iter.Seq2[int, *[Lanes]float32] {
+	return func(yield func(int, *[Lanes]float32) bool) {
+		steps := ints(g.Steps, int(g.Taps)-1)
+		a := at(g.A, p*int(g.LdA))
+		for t := range int(g.Taps) {
+			if !yield(t, lanes(a)) {
+				return
+			}
+			if t < len(steps) {
+				a = at(a, int(steps[t]))
+			}
+		}
+	}
 }
 
 func genericTranspose(g *TransposeArgs) { transposeBlock(g, Lanes, int(g.Cols)) }
