@@ -41,7 +41,7 @@ type Source struct {
 }
 
 // maxText bounds a text file in bytes.
-const maxText = 1 << 26
+const maxText = 1 << 24
 
 // open returns the source's bytes; name is for messages.
 func (s Source) open() (r io.ReadCloser, name string, err error) {

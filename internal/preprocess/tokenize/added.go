@@ -1,7 +1,6 @@
 package tokenize
 
 import (
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,26 +18,22 @@ type addedToken struct {
 
 // matcher finds added tokens in a text, the longest first at each place.
 type matcher struct {
-	byFirst [256][]addedToken
-	any     bool
+	tokens []addedToken
+	texts  lexicon // ids are places in tokens
 }
 
-func (m *matcher) add(a addedToken) {
-	if a.Content == "" {
-		return
+func newMatcher(tokens []addedToken) matcher {
+	entries := make([]entry, len(tokens))
+	for i, a := range tokens {
+		entries[i] = entry{text: a.Content, id: i}
 	}
-	m.any = true
-	list := append(m.byFirst[a.Content[0]], a)
-	slices.SortStableFunc(list, func(a, b addedToken) int { return len(b.Content) - len(a.Content) })
-	m.byFirst[a.Content[0]] = list
+	return matcher{tokens, newLexicon(entries)}
 }
 
 func (m *matcher) find(content string) (int, bool) {
-	if content != "" {
-		for _, a := range m.byFirst[content[0]] {
-			if a.Content == content {
-				return a.ID, true
-			}
+	for _, a := range m.tokens {
+		if a.Content == content {
+			return a.ID, true
 		}
 	}
 	return 0, false
@@ -51,7 +46,7 @@ type segment struct {
 }
 
 func (m *matcher) split(s string) []segment {
-	if !m.any {
+	if len(m.texts) == 0 {
 		return []segment{{s, -1}}
 	}
 	var out []segment
@@ -82,21 +77,18 @@ func (m *matcher) split(s string) []segment {
 	return out
 }
 
-// at returns the token that begins at s[i:], nil for none.
-func (m *matcher) at(s string, i int) *addedToken {
-	for j := range m.byFirst[s[i]] {
-		a := &m.byFirst[s[i]][j]
-		if !strings.HasPrefix(s[i:], a.Content) {
-			continue
-		}
+// at returns the longest token that begins at s[i:], nil for none.
+func (m *matcher) at(s string, i int) (found *addedToken) {
+	m.texts.prefixes(s[i:], func(e entry) {
+		a := &m.tokens[e.id]
 		if a.SingleWord {
 			before, _ := utf8.DecodeLastRuneInString(s[:i])
 			after, _ := utf8.DecodeRuneInString(s[i+len(a.Content):])
 			if i > 0 && isWord(before) || i+len(a.Content) < len(s) && isWord(after) {
-				continue
+				return
 			}
 		}
-		return a
-	}
-	return nil
+		found = a
+	})
+	return found
 }

@@ -3,6 +3,7 @@ package tokenize
 import (
 	"container/heap"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -47,6 +48,9 @@ func loadBPE(b json.RawMessage) (model, error) {
 	}
 	if o.Suffix != nil {
 		m.suffix = *o.Suffix
+	}
+	if err := errors.Join(affix(m.prefix), affix(m.suffix)); err != nil {
+		return nil, err
 	}
 	if o.Unk != nil {
 		if m.unk, m.hasUnk = o.Vocab[*o.Unk]; !m.hasUnk {

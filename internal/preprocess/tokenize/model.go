@@ -59,6 +59,14 @@ func (v vocab) id(token string) (int, bool) {
 	return id, ok
 }
 
+// affix checks what is put before or after every piece of a word.
+func affix(s string) error {
+	if len(s) > 64 {
+		return fmt.Errorf("prefix or suffix of %d bytes, at most 64 are allowed", len(s))
+	}
+	return nil
+}
+
 // wordPiece takes the longest token that begins a word, then the longest that
 // goes on, until the word ends (Schuster and Nakajima, 2012). A word that does
 // not come out whole is unknown.
@@ -77,6 +85,9 @@ func loadWordPiece(b json.RawMessage) (model, error) {
 		MaxRunes int    `json:"max_input_chars_per_word"`
 	}{Unk: "[UNK]", Prefix: "##", MaxRunes: 100}
 	if err := json.Unmarshal(b, &o); err != nil {
+		return nil, err
+	}
+	if err := affix(o.Prefix); err != nil {
 		return nil, err
 	}
 	w := &wordPiece{vocab: o.Vocab, goesOn: o.Prefix, maxRunes: min(o.MaxRunes, 1000)}

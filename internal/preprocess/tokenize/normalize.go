@@ -10,10 +10,26 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+// normalizer rewrites a text before it is split.
+type normalizer func(string) (string, error)
+
+// maxNormal bounds the bytes of a normalized text: a file may ask for
+// replacements that multiply.
+const maxNormal = 1 << 24
+
+// total wraps what can not fail, nor make a text much longer.
+func total(f func(string) string) normalizer {
+	return func(s string) (string, error) { return f(s), nil }
+}
+
+func tooLong() error {
+	return fmt.Errorf("the normalized text passes %d bytes", maxNormal)
+}
+
 // loadNormalizer returns what a normalizer does to a text.
-func loadNormalizer(b json.RawMessage) (func(string) string, error) {
+func loadNormalizer(b json.RawMessage) (normalizer, error) {
 	if isNull(b) {
-		return func(s string) string { return s }, nil
+		return total(func(s string) string { return s }), nil
 	}
 	k, err := kind(b)
 	if err != nil {
@@ -30,11 +46,11 @@ func loadNormalizer(b json.RawMessage) (func(string) string, error) {
 	return f, nil
 }
 
-type makeNormalizer func(json.RawMessage) (func(string) string, error)
+type makeNormalizer func(json.RawMessage) (normalizer, error)
 
 // fixed is a normalizer without options.
 func fixed(f func(string) string) makeNormalizer {
-	return func(json.RawMessage) (func(string) string, error) { return f, nil }
+	return func(json.RawMessage) (normalizer, error) { return total(f), nil }
 }
 
 var normalizers map[string]makeNormalizer
@@ -56,12 +72,12 @@ func init() {
 	}
 }
 
-func sequenceNormalizer(b json.RawMessage) (func(string) string, error) {
+func sequenceNormalizer(b json.RawMessage) (normalizer, error) {
 	var o struct{ Normalizers []json.RawMessage }
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, err
 	}
-	var parts []func(string) string
+	var parts []normalizer
 	for _, n := range o.Normalizers {
 		f, err := loadNormalizer(n)
 		if err != nil {
@@ -69,15 +85,18 @@ func sequenceNormalizer(b json.RawMessage) (func(string) string, error) {
 		}
 		parts = append(parts, f)
 	}
-	return func(s string) string {
+	return func(s string) (string, error) {
+		var err error
 		for _, f := range parts {
-			s = f(s)
+			if s, err = f(s); err != nil {
+				return "", err
+			}
 		}
-		return s
+		return s, nil
 	}, nil
 }
 
-func stripNormalizer(b json.RawMessage) (func(string) string, error) {
+func stripNormalizer(b json.RawMessage) (normalizer, error) {
 	o := struct {
 		Left  bool `json:"strip_left"`
 		Right bool `json:"strip_right"`
@@ -85,7 +104,7 @@ func stripNormalizer(b json.RawMessage) (func(string) string, error) {
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, err
 	}
-	return func(s string) string {
+	return total(func(s string) string {
 		if o.Left {
 			s = strings.TrimLeftFunc(s, unicode.IsSpace)
 		}
@@ -93,7 +112,7 @@ func stripNormalizer(b json.RawMessage) (func(string) string, error) {
 			s = strings.TrimRightFunc(s, unicode.IsSpace)
 		}
 		return s
-	}, nil
+	}), nil
 }
 
 // pattern is a fixed string or a regular expression, as the file writes it.
@@ -109,7 +128,7 @@ func (p pattern) compile() (*regexp.Regexp, error) {
 	return nil, fmt.Errorf("has neither a String nor a Regex pattern")
 }
 
-func replaceNormalizer(b json.RawMessage) (func(string) string, error) {
+func replaceNormalizer(b json.RawMessage) (normalizer, error) {
 	var o struct {
 		Pattern pattern
 		Content string
@@ -117,29 +136,52 @@ func replaceNormalizer(b json.RawMessage) (func(string) string, error) {
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, err
 	}
+	if fixed := o.Pattern.String; fixed != nil {
+		return func(s string) (string, error) {
+			if strings.Count(s, *fixed) > (maxNormal-min(len(s), maxNormal))/max(len(o.Content), 1) {
+				return "", tooLong()
+			}
+			return strings.ReplaceAll(s, *fixed, o.Content), nil
+		}, nil
+	}
 	re, err := o.Pattern.compile()
 	if err != nil {
 		return nil, err
 	}
-	return func(s string) string { return re.ReplaceAllLiteralString(s, o.Content) }, nil
+	return func(s string) (string, error) {
+		room := maxNormal - len(s)
+		out := re.ReplaceAllStringFunc(s, func(string) string {
+			if room -= len(o.Content); room < 0 {
+				return ""
+			}
+			return o.Content
+		})
+		if room < 0 {
+			return "", tooLong()
+		}
+		return out, nil
+	}, nil
 }
 
-func prependNormalizer(b json.RawMessage) (func(string) string, error) {
+func prependNormalizer(b json.RawMessage) (normalizer, error) {
 	var o struct{ Prepend string }
 	if err := json.Unmarshal(b, &o); err != nil {
 		return nil, err
 	}
-	return func(s string) string {
+	return func(s string) (string, error) {
 		if s == "" {
-			return s
+			return s, nil
 		}
-		return o.Prepend + s
+		if len(s)+len(o.Prepend) > maxNormal {
+			return "", tooLong()
+		}
+		return o.Prepend + s, nil
 	}, nil
 }
 
 // bertNormalizer cleans, spaces out Chinese characters, drops accents and
 // lowers case, in this order, as BERT's own tokenizer does.
-func bertNormalizer(b json.RawMessage) (func(string) string, error) {
+func bertNormalizer(b json.RawMessage) (normalizer, error) {
 	o := struct {
 		CleanText    bool  `json:"clean_text"`
 		Chinese      bool  `json:"handle_chinese_chars"`
@@ -153,7 +195,7 @@ func bertNormalizer(b json.RawMessage) (func(string) string, error) {
 	if o.StripAccents != nil {
 		strip = *o.StripAccents
 	}
-	return func(s string) string {
+	return total(func(s string) string {
 		if o.CleanText {
 			s = strings.Map(clean, s)
 		}
@@ -167,7 +209,7 @@ func bertNormalizer(b json.RawMessage) (func(string) string, error) {
 			s = lower(s)
 		}
 		return s
-	}, nil
+	}), nil
 }
 
 // clean drops control characters and makes every space a plain one.

@@ -30,6 +30,17 @@ func (t template) special() int {
 	return n
 }
 
+// count returns how often a text is used.
+func (t template) count(text byte) int {
+	n := 0
+	for _, s := range t {
+		if s.text == text {
+			n++
+		}
+	}
+	return n
+}
+
 func (t template) fill(a, b []int) Encoding {
 	e := Encoding{IDs: []int{}, Types: []int{}}
 	for _, s := range t {
@@ -138,6 +149,11 @@ func (t *Tokenizer) loadTemplate(b json.RawMessage) error {
 	if t.single, err = build(o.Single); err != nil {
 		return err
 	}
-	t.pair, err = build(o.Pair)
-	return err
+	if t.pair, err = build(o.Pair); err != nil {
+		return err
+	}
+	if t.single.count('A') > 1 || t.single.count('B') > 0 || t.pair.count('A') > 1 || t.pair.count('B') > 1 {
+		return fmt.Errorf("a text is used twice, or a second one where there is none")
+	}
+	return nil
 }

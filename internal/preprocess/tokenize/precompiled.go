@@ -18,7 +18,7 @@ type charsmap struct {
 	texts string
 }
 
-func precompiledNormalizer(b json.RawMessage) (func(string) string, error) {
+func precompiledNormalizer(b json.RawMessage) (normalizer, error) {
 	var o struct {
 		Map string `json:"precompiled_charsmap"`
 	}
@@ -75,7 +75,7 @@ func (m *charsmap) lookup(s string) (string, bool) {
 
 // normalize replaces short clusters of a character and its marks where the map
 // has them, else character by character.
-func (m *charsmap) normalize(s string) string {
+func (m *charsmap) normalize(s string) (string, error) {
 	var b strings.Builder
 	for len(s) > 0 {
 		n := cluster(s)
@@ -90,9 +90,11 @@ func (m *charsmap) normalize(s string) string {
 				}
 			}
 		}
-		s = s[n:]
+		if s = s[n:]; b.Len() > maxNormal {
+			return "", tooLong()
+		}
 	}
-	return b.String()
+	return b.String(), nil
 }
 
 // cluster returns the length of the first character with its marks.

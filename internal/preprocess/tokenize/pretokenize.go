@@ -276,8 +276,8 @@ func metaspace(b json.RawMessage) (preTokenizer, error) {
 		}
 	}
 	mark := o.Replacement
-	if mark == "" {
-		return nil, fmt.Errorf("replacement is empty")
+	if utf8.RuneCountInString(mark) != 1 {
+		return nil, fmt.Errorf("replacement is %.40q, want one character", mark)
 	}
 	return func(pieces []string, first bool) []string {
 		var out []string

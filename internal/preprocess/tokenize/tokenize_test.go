@@ -114,6 +114,32 @@ func TestTruncation(t *testing.T) {
 	require.Equal(t, []int{8, 9}, e.IDs)
 }
 
+func TestHostileFiles(t *testing.T) {
+	deep := `, "normalizer": ` + strings.Repeat(`{"type": "Sequence", "normalizers": [`, 5000) + strings.Repeat(`]}`, 5000)
+	_, err := Load(tiny(deep))
+	require.ErrorContains(t, err, "nested more than 32 deep")
+
+	double := strings.TrimSuffix(strings.Repeat(`{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"},`, 60), ",")
+	tok, err := Load(tiny(`, "normalizer": {"type": "Sequence", "normalizers": [` + double + `]}`))
+	require.NoError(t, err)
+	_, err = tok.Encode("a", "", false, 0)
+	require.ErrorContains(t, err, "the normalized text passes")
+
+	_, err = Load(tiny(`, "post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}}, {"Sequence": {"id": "A"}}], "pair": []}`))
+	require.ErrorContains(t, err, "used twice")
+	_, err = Load([]byte(`{"model": {"type": "WordPiece", "vocab": {"[UNK]": 0}, "continuing_subword_prefix": "` + strings.Repeat("#", 100) + `"}}`))
+	require.ErrorContains(t, err, "100 bytes")
+
+	var many strings.Builder
+	for range 50_000 {
+		many.WriteString(`{"content": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa` + strings.Repeat("a", many.Len()%50) + `b"},`)
+	}
+	tok, err = Load(tiny(`, "added_tokens": [` + strings.TrimSuffix(many.String(), ",") + `]`))
+	require.NoError(t, err)
+	_, err = tok.Encode(strings.Repeat("a", 1<<16), "", false, 0)
+	require.NoError(t, err)
+}
+
 // A megabyte without a space takes about as long as one with them.
 func TestLongWordsAreNotQuadratic(t *testing.T) {
 	for _, name := range []string{"gpt2", "llama", "unigram", "wordpiece"} {

@@ -13,7 +13,7 @@ import (
 // Tokenizer is safe for concurrent use.
 type Tokenizer struct {
 	raw, normal  matcher // added tokens sought before and after normalization
-	normalize    func(string) string
+	normalize    normalizer
 	pretokenize  func(pieces []string, first bool) []string
 	model        model
 	single, pair template
@@ -48,6 +48,9 @@ func load(b []byte) (*Tokenizer, error) {
 		Model         json.RawMessage `json:"model"`
 		PostProcessor json.RawMessage `json:"post_processor"`
 	}
+	if deeper(b, maxDepth) {
+		return nil, fmt.Errorf("nested more than %d deep", maxDepth)
+	}
 	if err := json.Unmarshal(b, &file); err != nil {
 		return nil, err
 	}
@@ -66,18 +69,43 @@ func load(b []byte) (*Tokenizer, error) {
 	if err = t.loadPost(file.PostProcessor); err != nil {
 		return nil, fmt.Errorf("post_processor: %w", err)
 	}
+	var raw, normal []addedToken
 	for _, a := range file.AddedTokens {
-		if a.Content == "" {
+		if !a.Normalized {
+			raw = append(raw, a)
 			continue
 		}
-		if a.Normalized {
-			a.Content = t.normalize(a.Content)
-			t.normal.add(a)
-		} else {
-			t.raw.add(a)
+		if a.Content, err = t.normalize(a.Content); err != nil {
+			return nil, fmt.Errorf("added token %d: %w", a.ID, err)
+		}
+		normal = append(normal, a)
+	}
+	t.raw, t.normal = newMatcher(raw), newMatcher(normal)
+	return t, nil
+}
+
+// maxDepth bounds how deep parts lie in parts: each level reads its own again.
+const maxDepth = 32
+
+// deeper reports whether brackets are nested more than most deep.
+func deeper(b []byte, most int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == '{' || c == '['):
+			depth++
+		case !quoted && (c == '}' || c == ']'):
+			depth--
+		}
+		if depth > most {
+			return true
 		}
 	}
-	return t, nil
+	return false
 }
 
 // isNull reports whether a part of the file is absent.
@@ -105,9 +133,14 @@ func (t *Tokenizer) ID(token string) (int, bool) {
 // the longer text is cut first.
 func (t *Tokenizer) Encode(text, pair string, hasPair bool, max int) (Encoding, error) {
 	tmpl := t.single
-	a, b := t.tokens(text), []int(nil)
-	if hasPair {
-		tmpl, b = t.pair, t.tokens(pair)
+	a, err := t.tokens(text)
+	var b []int
+	if err == nil && hasPair {
+		tmpl = t.pair
+		b, err = t.tokens(pair)
+	}
+	if err != nil {
+		return Encoding{}, err
 	}
 	if max > 0 {
 		room := max - tmpl.special()
@@ -136,7 +169,7 @@ func share(na, nb, room int) (int, int) {
 }
 
 // tokens returns the ids of a text without special tokens around it.
-func (t *Tokenizer) tokens(text string) []int {
+func (t *Tokenizer) tokens(text string) ([]int, error) {
 	var ids []int
 	first := true // whether a piece stands at the beginning of the text
 	for _, s := range t.raw.split(text) {
@@ -144,7 +177,11 @@ func (t *Tokenizer) tokens(text string) []int {
 			ids, first = append(ids, s.id), false
 			continue
 		}
-		for _, n := range t.normal.split(t.normalize(s.text)) {
+		text, err := t.normalize(s.text)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range t.normal.split(text) {
 			if n.id >= 0 {
 				ids, first = append(ids, n.id), false
 				continue
@@ -160,5 +197,5 @@ func (t *Tokenizer) tokens(text string) []int {
 			first = false
 		}
 	}
-	return ids
+	return ids, nil
 }

@@ -4,9 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"slices"
-	"sort"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -14,17 +11,11 @@ import (
 // Regularization", 2018), by Viterbi's algorithm.
 type unigram struct {
 	vocab
-	sorted []scored // by text, so that prefixes are found by narrowing
+	pieces lexicon
 	unk    int
 	hasUnk bool
 	bytes  bool
 	worst  float64 // score of an unknown character
-}
-
-type scored struct {
-	text  string
-	id    int
-	score float64
 }
 
 func loadUnigram(b json.RawMessage) (model, error) {
@@ -37,8 +28,9 @@ func loadUnigram(b json.RawMessage) (model, error) {
 		return nil, err
 	}
 	m := &unigram{vocab: vocab{}, bytes: o.ByteFallback, worst: math.Inf(1)}
+	pieces := make([]entry, 0, len(o.Vocab))
 	for id, raw := range o.Vocab {
-		s := scored{id: id}
+		s := entry{id: id}
 		if err := json.Unmarshal(raw[0], &s.text); err != nil {
 			return nil, fmt.Errorf("token %d: %w", id, err)
 		}
@@ -47,36 +39,16 @@ func loadUnigram(b json.RawMessage) (model, error) {
 		}
 		m.worst = min(m.worst, s.score)
 		m.vocab[s.text] = id
-		if s.text != "" {
-			m.sorted = append(m.sorted, s)
-		}
+		pieces = append(pieces, s)
 	}
 	m.worst -= 10
-	slices.SortStableFunc(m.sorted, func(a, b scored) int { return strings.Compare(a.text, b.text) })
+	m.pieces = newLexicon(pieces)
 	if o.UnkID != nil {
 		if m.unk, m.hasUnk = *o.UnkID, true; m.unk < 0 || m.unk >= len(o.Vocab) {
 			return nil, fmt.Errorf("unk_id %d is not in the vocabulary", m.unk)
 		}
 	}
 	return m, nil
-}
-
-// prefixes calls f for every token that s begins with, shortest first.
-func (m *unigram) prefixes(s string, f func(scored)) {
-	lo, hi := 0, len(m.sorted)
-	for n := 1; n <= len(s); n++ {
-		in := m.sorted[lo:hi]
-		c := s[n-1]
-		// All of in share s[:n-1]; keep those that go on with c.
-		from := sort.Search(len(in), func(i int) bool { return len(in[i].text) >= n && in[i].text[n-1] >= c })
-		to := sort.Search(len(in), func(i int) bool { return len(in[i].text) >= n && in[i].text[n-1] > c })
-		if lo, hi = lo+from, lo+to; lo >= hi {
-			return
-		}
-		if len(m.sorted[lo].text) == n {
-			f(m.sorted[lo])
-		}
-	}
 }
 
 func (m *unigram) encode(dst []int, text string) []int {
@@ -98,7 +70,7 @@ func (m *unigram) encode(dst []int, text string) []int {
 	for i := 0; i < len(text); {
 		_, n := utf8.DecodeRuneInString(text[i:])
 		single := false
-		m.prefixes(text[i:], func(t scored) {
+		m.pieces.prefixes(text[i:], func(t entry) {
 			if end := i + len(t.text); end == len(text) || utf8.RuneStart(text[end]) {
 				reach(i, end, t.id, t.score)
 				single = single || len(t.text) == n
