@@ -103,7 +103,7 @@ func zipReal(a, b *tensor.Tensor, shape []int, f func(a, b float64) float64) (*t
 	if err != nil {
 		return nil, err
 	}
-	zip(v, shape, float64s(a), a.Shape, float64s(b), b.Shape, f)
+	zip(v, shape, Float64s(a), a.Shape, Float64s(b), b.Shape, f)
 	return fromFloat64s(a.DType, v, shape...), nil
 }
 
@@ -229,7 +229,7 @@ func Pow(a, b *tensor.Tensor) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	zip(v, shape, float64s(a), a.Shape, float64s(b), b.Shape, func(p, q float64) float64 { return math.Trunc(math.Pow(p, q)) })
+	zip(v, shape, Float64s(a), a.Shape, Float64s(b), b.Shape, func(p, q float64) float64 { return math.Trunc(math.Pow(p, q)) })
 	return fromFloat64s(a.DType, v, shape...), nil
 }
 
@@ -359,7 +359,7 @@ func Variadic(name string, xs ...*tensor.Tensor) (*tensor.Tensor, error) {
 		return nil, err
 	}
 	for _, x := range xs {
-		zip(sum, shape, sum, shape, float64s(x), x.Shape, binary["Add"])
+		zip(sum, shape, sum, shape, Float64s(x), x.Shape, binary["Add"])
 	}
 	if name == "Mean" {
 		for i := range sum {

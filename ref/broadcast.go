@@ -259,7 +259,7 @@ func ints(t *tensor.Tensor) []int {
 			v[i] = int(x)
 		}
 	default:
-		for i, x := range float64s(t) {
+		for i, x := range Float64s(t) {
 			v[i] = int(x)
 		}
 	}

@@ -31,7 +31,7 @@ func reals(t *tensor.Tensor) ([]float64, error) {
 	case d == tensor.String || d.IsComplex() || !d.Valid():
 		return nil, fmt.Errorf("%s elements are not real numbers", d)
 	case !isSmallFloat(d):
-		return float64s(t), nil
+		return Float64s(t), nil
 	}
 	v := make([]float64, t.Len())
 	k, is8 := float8Kinds[t.DType]
@@ -121,7 +121,7 @@ func Cast(x *tensor.Tensor, to tensor.DType, o CastOptions) (*tensor.Tensor, err
 		}
 		return y, nil
 	case to.IsFloat():
-		return fromReals(to, float64s(x), o, x.Shape...), nil
+		return fromReals(to, Float64s(x), o, x.Shape...), nil
 	}
 	return castInts(bits64(x), to, x.Shape), nil
 }
@@ -134,7 +134,7 @@ func bits64(t *tensor.Tensor) []int64 {
 		return tensor.Of[int64](t)
 	}
 	v := make([]int64, t.Len())
-	for i, x := range float64s(t) {
+	for i, x := range Float64s(t) {
 		v[i] = int64(x)
 	}
 	return v

@@ -91,7 +91,7 @@ func eachMatrix(a, b []int, f func(m, n, k, ai, bi, ci int)) {
 // one, from the element offset on.
 func rowsAt(t *tensor.Tensor, at, k int, transposed bool, m int) operandA {
 	if transposed {
-		v := float64s(t)[at:]
+		v := Float64s(t)[at:]
 		return func(dst []float64, i, rows, p, depth int) {
 			for r := range rows {
 				for q := range depth {
@@ -111,7 +111,7 @@ func rowsAt(t *tensor.Tensor, at, k int, transposed bool, m int) operandA {
 // k one, from the element offset on.
 func columnsAt(t *tensor.Tensor, at, n int, transposed bool, k int) operandB {
 	if transposed {
-		v := float64s(t)[at:]
+		v := Float64s(t)[at:]
 		return func(dst []float64, p, depth, j, cols int) {
 			for q := range depth {
 				for c := range cols {
@@ -183,7 +183,7 @@ func Gemm(a, b, c *tensor.Tensor, alpha, beta float64, transA, transB bool) (*te
 		if !slices.Equal(all, shape) {
 			return nil, fmt.Errorf("C is %s, does not broadcast to %v", c, shape)
 		}
-		zip(y, shape, y, shape, float64s(c), c.Shape, func(p, q float64) float64 { return p + beta*q })
+		zip(y, shape, y, shape, Float64s(c), c.Shape, func(p, q float64) float64 { return p + beta*q })
 	}
 	if a.DType.IsInt() {
 		return castFloats(y, a.DType, CastOptions{}, shape), nil
@@ -199,7 +199,7 @@ func Det(x *tensor.Tensor) (*tensor.Tensor, error) {
 		return nil, fmt.Errorf("%s holds no square matrices", x)
 	}
 	n := x.Shape[r-1]
-	in := float64s(x)
+	in := Float64s(x)
 	out := make([]float64, product(x.Shape[:r-2]))
 	for i := range out {
 		out[i] = determinant(slices.Clone(in[i*n*n:(i+1)*n*n]), n)

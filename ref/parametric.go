@@ -80,7 +80,7 @@ func Parametric(name string, x *tensor.Tensor, p ...float64) (*tensor.Tensor, er
 	if x.DType.IsFloat() {
 		return Map(x, f), nil
 	}
-	v := append([]float64{}, float64s(x)...)
+	v := append([]float64{}, Float64s(x)...)
 	for i := range v {
 		v[i] = f(v[i])
 	}
