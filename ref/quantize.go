@@ -89,7 +89,7 @@ func precisionOf(d tensor.DType) func(float64) float64 {
 	case tensor.Float16, tensor.BFloat16, tensor.Float64:
 		return rounder(d)
 	}
-	return rounder(tensor.Float32)
+	return func(v float64) float64 { return float64(float32(v)) }
 }
 
 // Dequantize computes ONNX's DequantizeLinear, (x-zero)*scale; zero may be nil.
