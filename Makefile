@@ -1,5 +1,6 @@
 # make test        the daily round: everything that CI runs, set-up included
 # make verify-all  the whole matrix: every model, level, tier and input
+# make setup       what the tests need beside Go: tools, models, reference answers, ONNX's own tests
 # make bench       the benchmark table, next to onnxruntime and openvino
 export HONE_CACHE ?= $(HOME)/.cache/hone
 export CGO_ENABLED = 0
@@ -8,16 +9,34 @@ SHELL     := bash
 PYTHON    := $(HONE_CACHE)/venv/bin/python
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64 windows/amd64
 
-.PHONY: test verify-all bench setup setup-tensorrt lint cross fuzz arm64 unit
+.PHONY: test verify-all bench setup setup-full tools lint cross fuzz arm64 unit
 .NOTPARALLEL:
 
 test: setup lint cross fuzz arm64 unit
 
-setup: setup-tensorrt
-	@python3 scripts/setup.py
+verify-all: export HONE_FULL = 1
+verify-all: setup-full lint cross
+	scripts/fuzz.sh 2m
+	scripts/arm64.sh
+	go test -timeout 3h ./...
 
-setup-tensorrt:
-	@scripts/tensorrt_setup.sh
+bench: tools
+	@python3 scripts/setup.py --requirements scripts/requirements-bench.txt
+	$(PYTHON) scripts/models.py --full
+	$(PYTHON) scripts/bench.py --out docs/BENCHMARKS.md
+
+setup: tools
+	@PATH="$(HONE_CACHE)/venv/bin:$$PATH" scripts/tensorrt_setup.sh
+	@$(PYTHON) scripts/conform.py
+	@$(PYTHON) scripts/models.py
+	@$(PYTHON) scripts/oracle.py
+
+setup-full: setup
+	@$(PYTHON) scripts/models.py --full
+	@$(PYTHON) scripts/oracle.py --full
+
+tools:
+	@python3 scripts/setup.py
 
 lint:
 	@bad=$$(gofmt -l .); [ -z "$$bad" ] || { echo "gofmt would change:"; echo "$$bad"; exit 1; }
