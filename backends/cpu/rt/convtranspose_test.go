@@ -11,7 +11,7 @@ import (
 func TestConvTransposeAgainstNaiveLoops(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(29, 30))
-		for range 60 {
+		for range rounds(60) {
 			d := rt.ConvTranspose{Set: set, N: 1 + r.IntN(2), C: 1 + r.IntN(40), O: 1 + r.IntN(40), H: 1 + r.IntN(9), W: 1 + r.IntN(9),
 				StrideH: 1 + r.IntN(3), StrideW: 1 + r.IntN(3), PadTop: r.IntN(3), PadLeft: r.IntN(3), Clamp: true, Lo: 0.25, Hi: 9}
 			d.KH, d.KW = d.StrideH+r.IntN(3), d.StrideW+r.IntN(3)
@@ -38,7 +38,7 @@ func TestConvTransposeAgainstNaiveLoops(t *testing.T) {
 					}
 				}
 			}
-			packed := make([]float32, rt.PackedConvTransposeSize(d.O, d.C, d.KH, d.KW))
+			packed := alloc(rt.PackedConvTransposeSize(d.O, d.C, d.KH, d.KW))
 			rt.PackConvTranspose(packed, w, d.O, d.C, d.KH, d.KW, d.StrideH, d.StrideW)
 			y := nans(len(want.blocked()))
 			d.X, d.Weights, d.Y, d.Bias = ptr(x.blocked()), ptr(packed), ptr(y), ptr(padded(bias))
