@@ -8,9 +8,9 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-// real is the set of Go types whose values float64 can hold, save for the
+// realNumber is the set of Go types whose values float64 can hold, save for the
 // last bits of 64-bit integers.
-type real interface {
+type realNumber interface {
 	int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64 | float32 | float64
 }
 
@@ -61,7 +61,7 @@ func readFloat64s(dst []float64, t *tensor.Tensor, from int) {
 	}
 }
 
-func widen[T real](dst []float64, src []T) {
+func widen[T realNumber](dst []float64, src []T) {
 	for i, v := range src[:len(dst)] {
 		dst[i] = float64(v)
 	}
@@ -114,7 +114,7 @@ func fromFloat64s(d tensor.DType, v []float64, shape ...int) *tensor.Tensor {
 	return t
 }
 
-func narrow[T real](dst []T, v []float64, lo, hi T) {
+func narrow[T realNumber](dst []T, v []float64, lo, hi T) {
 	for i, x := range v {
 		switch x = math.RoundToEven(x); {
 		case x >= float64(hi):

@@ -119,7 +119,7 @@ type integer interface {
 	int8 | int16 | int32 | int64 | uint8 | uint16 | uint32 | uint64
 }
 
-func sign[T real](x T) T {
+func sign[T realNumber](x T) T {
 	switch {
 	case x > 0:
 		return 1

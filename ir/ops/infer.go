@@ -221,13 +221,16 @@ func (x *Inference) commit() {
 	same := map[string]ir.Dim{}
 	for i, t := range x.types {
 		old := x.op.Result(i).Type
-		if t == nil || len(isFresh) == 0 || len(old.Dims) != len(t.Dims) {
-			continue
-		}
-		for j, d := range t.Dims {
-			if o := old.Dims[j]; isFresh[d.String()] && len(o.Symbols()) == 1 && ir.Sym(o.Symbols()[0]).Equal(o) {
-				same[d.String()] = o
+		for t != nil && len(isFresh) > 0 && len(old.Dims) == len(t.Dims) {
+			for j, d := range t.Dims {
+				if o := old.Dims[j]; isFresh[d.String()] && len(o.Symbols()) == 1 && ir.Sym(o.Symbols()[0]).Equal(o) {
+					same[d.String()] = o
+				}
 			}
+			if t.Elem == nil || old.Elem == nil {
+				break
+			}
+			t, old = t.Elem, *old.Elem
 		}
 	}
 	for i, t := range x.types {

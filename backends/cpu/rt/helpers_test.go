@@ -10,14 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rounds is how often to repeat a random test.
-func rounds(n int) int {
-	if testing.Short() {
-		return n / 4
-	}
-	return n
-}
-
 // eachSet runs a test with the kernels of every tier of this architecture; those that the CPU lacks are skipped by name.
 func eachSet(t *testing.T, f func(t *testing.T, set *rt.Set)) {
 	for _, tier := range kernels.Written() {
@@ -27,7 +19,6 @@ func eachSet(t *testing.T, f func(t *testing.T, set *rt.Set)) {
 				t.Skip(err)
 			}
 			f(t, set)
-			release()
 		})
 	}
 }
@@ -35,7 +26,7 @@ func eachSet(t *testing.T, f func(t *testing.T, set *rt.Set)) {
 func ptr(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
 func random(r *rand.Rand, n int) []float32 {
-	x := alloc(n)
+	x := make([]float32, n)
 	for i := range x {
 		x[i] = r.Float32()*2 - 1
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 
 	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
 )
 
@@ -36,6 +37,14 @@ var codecs = []codec{
 	{"gif", "GIF8", gif.DecodeConfig, gif.Decode, nil},
 	{"bmp", "BM", bmp.DecodeConfig, bmp.Decode, nil},
 	{"webp", "RIFF????WEBP", webp.DecodeConfig, webp.Decode, webpExif},
+	{"tiff", "II*\x00", tiff.DecodeConfig, tiff.Decode, nil},
+	{"tiff", "MM\x00*", tiff.DecodeConfig, tiff.Decode, nil},
+	{"pnm", "P1", pnmConfig, pnmDecode, nil},
+	{"pnm", "P2", pnmConfig, pnmDecode, nil},
+	{"pnm", "P3", pnmConfig, pnmDecode, nil},
+	{"pnm", "P4", pnmConfig, pnmDecode, nil},
+	{"pnm", "P5", pnmConfig, pnmDecode, nil},
+	{"pnm", "P6", pnmConfig, pnmDecode, nil},
 }
 
 func (c codec) match(b []byte) bool {
@@ -60,23 +69,34 @@ func Sniff(b []byte) string {
 	return ""
 }
 
-// Decode reads a JPEG, PNG, GIF (its first frame), BMP or WebP picture and
-// turns it upright by its EXIF orientation. Grey pictures have one channel,
-// all others three; transparency is dropped, not blended. Pictures that say
-// they have more than maxPixels (0: MaxPixels) are refused before decoding.
+// Decode reads a JPEG, PNG, GIF (its first frame), BMP, WebP, TIFF or PNM
+// picture and turns it upright by its EXIF orientation. Grey pictures have one
+// channel, all others three; transparency is dropped, not blended. Pictures
+// that say they have more than maxPixels (0: MaxPixels) are refused before
+// decoding.
 func Decode(r io.Reader, maxPixels int) (*Picture, error) {
-	if maxPixels <= 0 {
-		maxPixels = MaxPixels
-	}
 	b, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
 	if err != nil {
 		return nil, err
+	}
+	return decode(b, maxPixels, true)
+}
+
+// DecodeAsStored is Decode without regard to the EXIF orientation.
+func DecodeAsStored(b []byte, maxPixels int) (*Picture, error) { return decode(b, maxPixels, false) }
+
+func decode(b []byte, maxPixels int, upright bool) (*Picture, error) {
+	if maxPixels <= 0 {
+		maxPixels = MaxPixels
 	}
 	if len(b) > MaxBytes {
 		return nil, fmt.Errorf("image file passes %d bytes", MaxBytes)
 	}
 	for _, c := range codecs {
 		if c.match(b) {
+			if !upright {
+				c.exif = nil
+			}
 			p, err := c.read(b, maxPixels)
 			if err != nil {
 				return nil, fmt.Errorf("%s image: %w", c.name, err)
@@ -84,7 +104,15 @@ func Decode(r io.Reader, maxPixels int) (*Picture, error) {
 			return p, nil
 		}
 	}
-	return nil, fmt.Errorf("not an image that hone reads (JPEG, PNG, GIF, BMP or WebP)")
+	if IsJPEG2000(b) {
+		return nil, fmt.Errorf("a JPEG 2000 image, which hone does not read: convert it to PNG or JPEG")
+	}
+	return nil, fmt.Errorf("not an image that hone reads (JPEG, PNG, GIF, BMP, WebP, TIFF or PNM)")
+}
+
+// IsJPEG2000 reports whether b begins like a JPEG 2000 file or code stream.
+func IsJPEG2000(b []byte) bool {
+	return bytes.HasPrefix(b, []byte("\x00\x00\x00\x0cjP  \r\n\x87\n")) || bytes.HasPrefix(b, []byte("\xff\x4f\xff\x51"))
 }
 
 func (c codec) read(b []byte, maxPixels int) (p *Picture, err error) {

@@ -36,11 +36,7 @@ func (s *session) run() (err error) {
 	}
 	t := s.table
 	s.emit(Event{Kind: Library, Text: t.name, Number: s.version})
-	most := SeverityInfo
-	if s.Verbose {
-		most = SeverityVerbose
-	}
-	logger := s.logger(t, most, s.log)
+	logger := s.logger(t, s.log)
 
 	s.crumb("trying the slot table of " + t.name)
 	builder, err := s.create("builder", s.createBuilder, logger, uintptr(s.version))
@@ -151,8 +147,7 @@ func (s *session) parse(parser uintptr) error {
 		path = s.arena.text(s.Model)
 	}
 	if byte(virtual(parser, t.parser.parse, s.bytes(model), uintptr(len(model)), path)) != 0 {
-		// The parser has copied what it needs; should C look again, the pages come back from the file.
-		return syscall.Madvise(model, syscall.MADV_DONTNEED)
+		return nil
 	}
 	n := int(int32(virtual(parser, t.parser.getNbErrors)))
 	named := 0
