@@ -173,31 +173,6 @@ func (e *emitter) and(a vecReg, b operand.Op) vecReg { r := e.v(); e.VANDPS(b, a
 func (e *emitter) or(a vecReg, b operand.Op) vecReg  { r := e.v(); e.VORPS(b, a, r); return r }
 func (e *emitter) xor(a vecReg, b operand.Op) vecReg { r := e.v(); e.VXORPS(b, a, r); return r }
 
-// fma is a·b + c in a new register; fmaMem the same with c in memory (the multiplicand a is overwritten by a copy).
-func (e *emitter) fma(a vecReg, b operand.Op, c vecReg) vecReg {
-	r := e.v()
-	e.VMOVAPS(c, r)
-	e.VFMADD231PS(b, a, r)
-	return r
-}
-
-// fmak is a·b + c for a constant c.
-func (e *emitter) fmak(a, b vecReg, c operand.Op) vecReg {
-	r := e.v()
-	e.VMOVAPS(a, r)
-	e.VFMADD213PS(c, b, r)
-	return r
-}
-
-// horner is the polynomial with the coefficients cs, highest power first, at x.
-func (e *emitter) horner(x vecReg, cs ...float64) vecReg {
-	r := e.load(e.k(cs[0]))
-	for _, c := range cs[1:] {
-		e.VFMADD213PS(e.k(c), x, r)
-	}
-	return r
-}
-
 // round is a rounded by mode: 0 to nearest even, 1 down, 2 up, 3 toward zero.
 func (e *emitter) round(a vecReg, mode uint8) vecReg {
 	r := e.v()

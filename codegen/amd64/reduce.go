@@ -113,7 +113,7 @@ func (r *reduction) group(g, disp int, masks []mask) {
 			d := only(r.sub(v, r.p0))
 			r.VFMADD231PS(d, d, acc)
 		default:
-			v = r.exp(r.sub(v, r.p0))
+			v = r.gen().Exp(r.sub(v, r.p0)).(vecReg)
 			if masks == nil {
 				r.VMOVUPS(v, mem(r.dst, disp+part*r.width()))
 			} else {
