@@ -22,7 +22,8 @@ verify-all: setup-full lint cross
 
 bench: tools
 	@python3 scripts/setup.py --requirements scripts/requirements-bench.txt
-	$(PYTHON) scripts/models.py --full
+	@$(PYTHON) scripts/models.py --full
+	go build -o bin/hone ./cmd/hone
 	$(PYTHON) scripts/bench.py --out docs/BENCHMARKS.md
 
 setup: tools

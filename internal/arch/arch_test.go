@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -24,8 +23,15 @@ type pkg struct {
 }
 
 // list asks the go command about packages; tests run in their package's folder, the module's root is two above.
+// It opens every folder of the module first, so that go test knows what the answer depends on and reuses no older result.
 func list(t *testing.T, args ...string) []pkg {
 	t.Helper()
+	require.NoError(t, filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata") {
+			return fs.SkipDir
+		}
+		return err
+	}))
 	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Name,Doc,GoFiles,Imports,Deps,Standard,DepOnly"}, args...)...)
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
@@ -43,21 +49,6 @@ func list(t *testing.T, args ...string) []pkg {
 		}
 		pkgs = append(pkgs, p)
 	}
-}
-
-// TestMain opens every folder of the module, so that go test knows that these tests read them all and reuses no result
-// from before a change.
-func TestMain(m *testing.M) {
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata") {
-			return fs.SkipDir
-		}
-		return err
-	})
-	if err != nil {
-		panic(err)
-	}
-	os.Exit(m.Run())
 }
 
 // local turns an import path into the path within the module, with "." for its root.
