@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
+	"github.com/hone-ml/hone/backends/tensorrt/plan"
 )
 
 // Report tells of a build that succeeded.
@@ -25,7 +26,7 @@ type Report struct {
 //
 // Errors: ErrNoLibrary, ErrVersion, *RefusedError, *DiedError, the context's
 // own where it ended the build, and others in plain words.
-func Build(ctx context.Context, onnx []byte, o Options) (plan []byte, rep *Report, err error) {
+func Build(ctx context.Context, onnx []byte, o Options) (engine []byte, rep *Report, err error) {
 	in, err := memoryFile("model", onnx)
 	if err != nil {
 		return nil, nil, err
@@ -43,11 +44,11 @@ func Build(ctx context.Context, onnx []byte, o Options) (plan []byte, rep *Repor
 	if rep, err = build(ctx, in, path, out, o); err != nil {
 		return nil, nil, err
 	}
-	plan = make([]byte, rep.Bytes)
-	if _, err := out.ReadAt(plan, 0); err != nil {
+	engine = make([]byte, rep.Bytes)
+	if _, err := out.ReadAt(engine, 0); err != nil {
 		return nil, nil, fmt.Errorf("reading the plan back: %w", err)
 	}
-	return plan, rep, nil
+	return engine, rep, nil
 }
 
 // BuildFile builds a plan from a model in a file, which is not read into this
@@ -91,7 +92,7 @@ func BuildFile(ctx context.Context, modelPath, planPath string, o Options) (rep 
 }
 
 // build runs one job in a child: model in, plan out.
-func build(ctx context.Context, model *os.File, path string, plan *os.File, o Options) (rep *Report, err error) {
+func build(ctx context.Context, model *os.File, path string, out *os.File, o Options) (rep *Report, err error) {
 	j := nvinfer.Job{
 		Model: path, SM: o.SM, Profiles: o.Profiles, Flags: o.Flags, Workspace: o.Workspace,
 		Threads: o.Threads, TimingCache: o.TimingCache, Verbose: o.Verbose, Stop: o.stop, Crash: o.crash,
@@ -100,7 +101,7 @@ func build(ctx context.Context, model *os.File, path string, plan *os.File, o Op
 	err = eachFolder(ctx, o.Library, func(dir string) (err error) {
 		w = &watcher{o: o, rep: &Report{Folder: dir}}
 		j.Library = dir
-		w.rep.PeakRSS, err = runChild(ctx, j, model, plan, w.event)
+		w.rep.PeakRSS, err = runChild(ctx, j, model, out, w.event)
 		return err
 	})
 	switch {
@@ -170,3 +171,9 @@ func (w *watcher) progress(e nvinfer.Event) {
 	w.steps[e.Text] = p
 	w.o.Progress(p)
 }
+
+// Plan is what a plan tells of itself; see package plan.
+type Plan = plan.Plan
+
+// ReadPlan reads a plan without NVIDIA's library.
+func ReadPlan(data []byte) (*Plan, error) { return plan.Read(data) }

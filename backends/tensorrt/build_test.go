@@ -8,10 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/backends/tensorrt/plan"
 )
 
 // The test binary is what a build starts again, so it has to be the child when told to.
@@ -51,9 +54,12 @@ func value(name string, shape ...int64) []byte {
 }
 
 // oneNode is a model of one node, x -> y of shape [N 8].
-func oneNode(op string) []byte {
+func oneNode(op string) []byte { return node(op, -1) }
+
+// node is a model of one node, x -> y of shape [rows 8].
+func node(op string, rows int64) []byte {
 	node := bytes.Join([][]byte{field(1, []byte("x")), field(2, []byte("y")), field(3, []byte("the_node")), field(4, []byte(op))}, nil)
-	graph := bytes.Join([][]byte{field(1, node), field(2, []byte("g")), field(11, value("x", -1, 8)), field(12, value("y", -1, 8))}, nil)
+	graph := bytes.Join([][]byte{field(1, node), field(2, []byte("g")), field(11, value("x", rows, 8)), field(12, value("y", rows, 8))}, nil)
 	return bytes.Join([][]byte{number(1, 8), field(7, graph), field(8, number(2, 17))}, nil)
 }
 
@@ -70,12 +76,39 @@ func TestBuild(t *testing.T) {
 			phases = append(phases, p.Phase)
 		}
 	}
-	plan, rep, err := Build(t.Context(), oneNode("Relu"), o)
+	data, rep, err := Build(t.Context(), oneNode("Relu"), o)
 	require.NoError(t, err)
-	require.Equal(t, int64(len(plan)), rep.Bytes)
+	require.Equal(t, int64(len(data)), rep.Bytes)
 	require.Contains(t, rep.Library, "TensorRT")
 	require.Positive(t, rep.PeakRSS)
 	require.NotEmpty(t, phases)
+
+	p, err := ReadPlan(data)
+	require.NoError(t, err)
+	require.Equal(t, []int{86, 89}, p.Capabilities)
+	require.Len(t, p.Bindings, 2)
+	require.Equal(t, "x", p.Bindings[0].Name)
+	require.True(t, p.Bindings[0].Input)
+	require.Equal(t, "y", p.Bindings[1].Name)
+	require.Equal(t, []int64{-1, 8}, p.Bindings[1].Shape)
+	require.True(t, slices.ContainsFunc(p.Layers, func(l plan.Layer) bool { return slices.Contains(l.Origin, "the_node") }), "%v", p)
+	require.Len(t, p.Profiles, 1)
+	want := o.Profiles[0][0]
+	require.Equal(t, want.Min, p.Profiles[0][0].Min)
+	require.Equal(t, want.Max, p.Profiles[0][0].Max)
+}
+
+func TestTwoProfiles(t *testing.T) {
+	needLibrary(t)
+	o := options()
+	o.Profiles = append(o.Profiles, Profile{{Input: "x", Min: []int64{32, 8}, Opt: []int64{32, 8}, Max: []int64{64, 8}}})
+	data, _, err := Build(t.Context(), oneNode("Relu"), o)
+	require.NoError(t, err)
+	p, err := ReadPlan(data)
+	require.NoError(t, err)
+	require.Len(t, p.Bindings, 2)
+	require.Len(t, p.Profiles, 2)
+	require.Equal(t, []int64{64, 8}, p.Profiles[1][0].Max)
 }
 
 // Two builds hold the same but for the numbers in generated names.

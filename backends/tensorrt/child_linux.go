@@ -119,8 +119,8 @@ func prepare(ctx context.Context, j nvinfer.Job, model, plan *os.File) (cmd *exe
 	cmd.Args = []string{childName}
 	cmd.Stdin = bytes.NewReader(input)
 	cmd.WaitDelay = 5 * time.Second
-	// One processor and no collection: what Go asks of the system then comes at the same moments each time.
-	cmd.Env = append(os.Environ(), "GOGC=off", "GOMAXPROCS=1", "GOMEMLIMIT=off", "GODEBUG=")
+	// One processor and hardly any collection: what Go asks of the system then comes at the same moments each time.
+	cmd.Env = append(os.Environ(), "GOGC=off", "GOMAXPROCS=1", "GOMEMLIMIT=64MiB", "GODEBUG=")
 	cmd.ExtraFiles = []*os.File{eventsW, crumb, model, plan}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd, crumb, events, nil

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,10 +105,14 @@ func converted(t *testing.T, opset int, back bool, args, op string) (string, err
 	m, err := ir.Parse(src, ir.ParseOptions{})
 	require.NoError(t, err)
 	o := m.Main().Body.First()
-	for _, u := range Lookup(o.Name).Upgrades {
-		if opset < u.To && !back {
-			require.NoError(t, u.Do(ir.Before(o), o))
+	for at := opset; !back; {
+		i := slices.IndexFunc(Lookup(o.Name).Upgrades, func(u Upgrade) bool { return u.To > at })
+		if i < 0 {
+			break
 		}
+		u := Lookup(o.Name).Upgrades[i]
+		require.NoError(t, u.Do(ir.Before(o), o))
+		at = u.To
 	}
 	for _, d := range Lookup(o.Name).Downgrades {
 		if opset < d.From && back {

@@ -104,18 +104,43 @@ func perActivation(b *ir.Builder, op *ir.Op) error {
 	return nil
 }
 
-// trainingMode says by an attribute what the number of results said.
-func trainingMode(_ *ir.Builder, op *ir.Op) error {
+// trainingMode says by an attribute what the number of results said, and
+// computes the statistics of the batch, which had results of their own.
+func trainingMode(b *ir.Builder, op *ir.Op) error {
 	if op.NumResults() == 1 {
 		return nil
 	}
-	for i := 3; i < op.NumResults(); i++ {
-		if op.Result(i).NumUses() > 0 {
-			return fmt.Errorf("saved statistics (result %d) have no newer form", i)
+	op.Attrs.Set("training_mode", int64(1))
+	if op.NumResults() <= 3 {
+		return nil
+	}
+	var err error
+	build := func(name string, operands ...*ir.Value) *ir.Value {
+		var built *ir.Op
+		if err != nil {
+			return nil
+		}
+		if built, err = Build(b, name, operands); err != nil {
+			return nil
+		}
+		if name == "ReduceMean" {
+			built.Attrs.Set("keepdims", int64(0))
+		}
+		return built.Result(0)
+	}
+	x := build("Reshape", op.Operand(0), b.Int64s(0, 0, -1))
+	mean := build("ReduceMean", x, b.Int64s(0, 2))
+	diff := build("Sub", x, build("Reshape", mean, b.Int64s(1, -1, 1)))
+	variance := build("ReduceMean", build("Mul", diff, diff), b.Int64s(0, 2))
+	if err != nil {
+		return err
+	}
+	for i, v := range []*ir.Value{mean, variance} {
+		if r := op.Result(3 + i); r != nil {
+			r.ReplaceAllUsesWith(v)
 		}
 	}
-	op.TrimResults(min(3, op.NumResults()))
-	op.Attrs.Set("training_mode", int64(1))
+	op.TrimResults(3)
 	return nil
 }
 

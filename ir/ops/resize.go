@@ -193,7 +193,7 @@ func toResize10(_ *ir.Builder, op *ir.Op) error {
 	return nil
 }
 
-// upsampleToResize turns Upsample, in any of its forms, into Resize.
+// upsampleToResize turns Upsample, in any of its forms, into Resize-10.
 func upsampleToResize(b *ir.Builder, op *ir.Op) error {
 	scales := op.Operand(1)
 	if scales == nil {
@@ -215,9 +215,7 @@ func upsampleToResize(b *ir.Builder, op *ir.Op) error {
 		op.Attrs.Delete(n)
 	}
 	op.Name = "Resize"
-	op.SetOperands(op.Operand(0), nil, scales)
-	op.Attrs.Set("coordinate_transformation_mode", "asymmetric")
-	op.Attrs.Set("nearest_mode", "floor")
+	op.SetOperands(op.Operand(0), scales)
 	return nil
 }
 

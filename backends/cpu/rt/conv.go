@@ -25,7 +25,19 @@ type Conv struct {
 	Clamp           bool
 	Lo, Hi          float32
 	Post            *Post
+
+	out grid
 }
+
+// grid is where the output pixels lie in Y: the zero grid means that they are all of it.
+type grid struct {
+	h, w         int // size of Y
+	stepH, stepW int
+	offH, offW   int
+}
+
+// pixel is the index in Y of output pixel (y, x).
+func (g *grid) pixel(y, x int) int { return (g.offH+y*g.stepH)*g.w + g.offW + x*g.stepW }
 
 const (
 	convBytes = 256 << 10 // input that a tile keeps in L2
@@ -59,6 +71,9 @@ func (c *Conv) Work() (Work, error) {
 	b := &convBound{Conv: *c, px: Lanes, planes: ceilDiv(c.C/c.Groups, Lanes), panels: ceilDiv(c.O/c.Groups, Lanes)}
 	if c.Image {
 		b.px, b.planes = 1, c.C
+	}
+	if b.out.stepH == 0 {
+		b.out = grid{c.OH, c.OW, 1, 1, 0, 0}
 	}
 	b.copied = !c.inside()
 	b.partition()
@@ -115,7 +130,7 @@ func (b *convBound) partition() {
 		slices = 1
 	}
 	b.sliceBlocks = ceilDiv(b.blocks, slices)
-	if b.pointwise() {
+	if b.runs() {
 		b.units = b.OH * b.OW
 		most := convBytes / 4 / min(k, b.sliceBlocks*b.kb)
 		b.unitTile = max(14, min(most, ceilDiv(b.units, convParts)))
@@ -164,19 +179,19 @@ func (b *convBound) run(tile int, s *Scratch) {
 	group, n := entry%b.Groups, entry/b.Groups
 	units := min(b.unitTile, b.units-unit)
 	panels := min(b.panelTile, b.panels-panel)
-	ohw := b.OH * b.OW
+	ohw := b.out.h * b.out.w
 
 	image := b.H * b.W * b.px // values of an input plane
 	x := at(addr(b.X), (n*b.Groups+group)*b.planes*image*4)
-	r := area{rows: b.OW, groups: units, groupA: b.StrideH * b.pitch * 4, groupC: b.OW * laneBytes, panels: panels, mask: 1<<Lanes - 1}
-	pixel := unit * b.OW // first output pixel
+	r := area{rows: b.OW, groups: units, groupA: b.StrideH * b.pitch * 4, groupC: b.out.stepH * b.out.w * laneBytes, panels: panels, mask: 1<<Lanes - 1}
+	pixel := b.out.pixel(unit, 0) // first output pixel
 	switch {
 	case b.copied:
 		for p := range b.planes {
 			b.padCopy(at(s.at(0), p*b.plane*4), at(x, p*image*4), unit, units, b.px)
 		}
 		x = s.at(0)
-	case b.pointwise():
+	case b.runs():
 		pixel = unit
 		x = at(x, unit*b.px*4)
 		r.rows, r.groups = units, 1
@@ -192,7 +207,7 @@ func (b *convBound) run(tile int, s *Scratch) {
 	for first := 0; first < b.blocks; first += b.sliceBlocks {
 		blocks := min(b.sliceBlocks, b.blocks-first)
 		*g = GemmArgs{A: x, B: at(w, first*b.kb*laneBytes), C: y, Steps: table(b.steps[first:]), Blocks: int64(blocks), KB: int64(b.kb),
-			LdA: int64(b.StrideW*b.px) * 4, LdC: laneBytes, PanelB: int64(k) * laneBytes, PanelC: int64(ohw) * laneBytes}
+			LdA: int64(b.StrideW*b.px) * 4, LdC: int64(b.out.stepW) * laneBytes, PanelB: int64(k) * laneBytes, PanelC: int64(ohw) * laneBytes}
 		if first > 0 {
 			g.Flags = FlagAccumulate
 		}
@@ -204,16 +219,23 @@ func (b *convBound) run(tile int, s *Scratch) {
 			x = at(x, b.kb*4+int(b.steps[first+i]))
 		}
 	}
-	pixels := r.rows * r.groups
 	if b.post != nil {
+		pixels := r.rows * r.groups
 		for p := range panels {
 			b.post.run(s, b.copyBytes, n*b.Groups*b.panels+channel+p, pixel*Lanes, at(y, p*ohw*laneBytes), pixels*Lanes)
 		}
 	}
 	if b.zeroLanes > 0 && panel+panels == b.panels {
-		zeroLanes(at(y, (panels-1)*ohw*laneBytes), pixels, b.zeroLanes)
+		for row := range r.groups {
+			for p := range r.rows {
+				zeroLanes(at(y, ((panels-1)*ohw+row*b.out.stepH*b.out.w+p*b.out.stepW)*laneBytes), 1, b.zeroLanes)
+			}
+		}
 	}
 }
+
+// runs tells whether input and output pixels are one run in the same order: units are then pixels.
+func (b *convBound) runs() bool { return b.pointwise() && b.out.stepH == 1 && b.out.stepW == 1 }
 
 // epilogue sets what the last slice of k adds.
 func (b *convBound) epilogue(g *GemmArgs, channel, off int) {

@@ -9,6 +9,7 @@
 //	Gemm           matrix product: packed or plain B, batches, bias, residual, clamp, Post program
 //	Conv           convolution over NCHWc16, or from NCHW (a network's first); bias, residual, clamp, Post
 //	Depthwise      convolution with one filter a channel over NCHWc16; bias, clamp, Post
+//	ConvTranspose  transposed convolution over NCHWc16; bias, residual, clamp
 //	Pooling        maximum or mean of a window over NCHWc16
 //	GlobalPooling  maximum or mean of whole channels of NCHWc16
 //	Map            a Program of elementwise operators with broadcasting
@@ -21,7 +22,8 @@
 //	Reorder        NCHW or NHWC to NCHWc16 and back
 //	ZeroPadLanes   zeros in the lanes past C of NCHWc16
 //
-// Weights are packed once by PackGemmB, PackConv, PackConvImage, PackDepthwise and PackVector, the same for every tier.
+// Weights are packed once by PackGemmB, PackConv, PackConvImage, PackConvTranspose, PackDepthwise and
+// PackVector, the same for every tier.
 //
 // Kernels come in a Set, one for each ISA tier; GenericSet is the one in plain Go.
 package rt

@@ -15,7 +15,7 @@ func TestGemmAgainstNaiveLoops(t *testing.T) {
 
 func testGemm(t *testing.T, set *rt.Set) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 60 {
+	for range rounds(60) {
 		m, n, k := r.IntN(300), r.IntN(100), r.IntN(70)
 		if r.IntN(10) == 0 {
 			k = 3200
@@ -37,7 +37,7 @@ func testGemm(t *testing.T, set *rt.Set) {
 			g.Unpacked, g.TransB, g.B, g.LdB = true, trans, ptr(b), ldb
 		} else {
 			size := rt.PackedGemmBSize(k, n)
-			packed := make([]float32, batch*size+1)
+			packed := alloc(batch*size + 1)
 			for e := range batch {
 				rt.PackGemmB(packed[e*size:], b[e*(rowsB*ldb+1):], k, n, ldb, trans)
 			}

@@ -10,6 +10,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// rounds is how often to repeat a random test.
+func rounds(n int) int {
+	if testing.Short() {
+		return n / 4
+	}
+	return n
+}
+
 // eachSet runs a test with the kernels of every tier of this architecture; those that the CPU lacks are skipped by name.
 func eachSet(t *testing.T, f func(t *testing.T, set *rt.Set)) {
 	for _, tier := range kernels.Written() {
@@ -19,6 +27,7 @@ func eachSet(t *testing.T, f func(t *testing.T, set *rt.Set)) {
 				t.Skip(err)
 			}
 			f(t, set)
+			release()
 		})
 	}
 }
@@ -26,7 +35,7 @@ func eachSet(t *testing.T, f func(t *testing.T, set *rt.Set)) {
 func ptr(x []float32) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(x)) }
 
 func random(r *rand.Rand, n int) []float32 {
-	x := make([]float32, n)
+	x := alloc(n)
 	for i := range x {
 		x[i] = r.Float32()*2 - 1
 	}

@@ -26,7 +26,7 @@ func (x image) at(n, c, h, w int) float32 {
 
 func (x image) blocked() []float32 {
 	cb := (x.c + 15) / 16
-	out := make([]float32, x.n*cb*x.h*x.w*16)
+	out := alloc(x.n * cb * x.h * x.w * 16)
 	for n := range x.n {
 		for c := range x.c {
 			for p := range x.h * x.w {
@@ -55,7 +55,7 @@ func planar(t *testing.T, v []float32, n, c, h, w int) image {
 
 // nans is memory that nobody has written yet.
 func nans(n int) []float32 {
-	x := make([]float32, n)
+	x := alloc(n)
 	for i := range x {
 		x[i] = float32(math.NaN())
 	}
@@ -79,7 +79,7 @@ func randomWindow(r *rand.Rand) rt.Window {
 }
 
 func padded(v []float32) []float32 {
-	out := make([]float32, (len(v)+15)/16*16)
+	out := alloc((len(v) + 15) / 16 * 16)
 	rt.PackVector(out, v)
 	return out
 }
@@ -112,7 +112,7 @@ func naiveConv(x image, w []float32, win rt.Window, o, groups int) image {
 func TestConvAgainstNaiveLoops(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(5, 6))
-		for range 60 {
+		for range rounds(60) {
 			testConv(t, r, set, randomWindow(r), 1+r.IntN(2), 1+r.IntN(40), 1+r.IntN(70), 1)
 		}
 		for range 5 { // many tiles and k slices
@@ -131,16 +131,15 @@ func testConv(t *testing.T, r *rand.Rand, set *rt.Set, win rt.Window, n, c, o, g
 	conv := rt.Conv{Set: set, Window: win, N: n, C: c, O: o, Groups: groups, Image: groups == 1 && r.IntN(3) == 0}
 	var packed []float32
 	if conv.Image {
-		packed = make([]float32, rt.PackedConvImageSize(o, c, win.KH, win.KW))
+		packed = alloc(rt.PackedConvImageSize(o, c, win.KH, win.KW))
 		rt.PackConvImage(packed, w, o, c, win.KH, win.KW)
 		conv.X = ptr(x.v)
 	} else {
-		packed = make([]float32, rt.PackedConvSize(o, c/groups, win.KH, win.KW))
+		packed = alloc(rt.PackedConvSize(o, c/groups, win.KH, win.KW))
 		rt.PackConv(packed, w, o, c/groups, win.KH, win.KW)
 		conv.X = ptr(x.blocked())
 	}
-	yb := nans(n * (o + 15) / 16 * 16 * win.OH * win.OW)
-	yb = nans(len(res.blocked()))
+	yb := nans(len(res.blocked()))
 	conv.Weights, conv.Y = ptr(packed), ptr(yb)
 	withBias, withRes, withClamp, withPost := r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
 	if withBias {
@@ -189,10 +188,10 @@ func testConv(t *testing.T, r *rand.Rand, set *rt.Set, win rt.Window, n, c, o, g
 func TestDepthwiseAgainstNaiveLoops(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(7, 8))
-		for range 60 {
+		for range rounds(60) {
 			win, n, c := randomWindow(r), 1+r.IntN(2), 1+r.IntN(40)
 			x, w, bias := newImage(r, n, c, win.H, win.W), random(r, c*win.KH*win.KW), random(r, c)
-			packed := make([]float32, rt.PackedDepthwiseSize(c, win.KH, win.KW))
+			packed := alloc(rt.PackedDepthwiseSize(c, win.KH, win.KW))
 			rt.PackDepthwise(packed, w, c, win.KH, win.KW)
 			want := naiveConv(x, w, win, c, c)
 			y := nans(len(want.blocked()))
@@ -214,7 +213,7 @@ func TestDepthwiseAgainstNaiveLoops(t *testing.T) {
 func TestPoolingAgainstNaiveLoops(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(9, 10))
-		for range 100 {
+		for range rounds(100) {
 			win, n, c := randomWindow(r), 1+r.IntN(2), 1+r.IntN(20)
 			x := newImage(r, n, c, win.H, win.W)
 			y := nans(len(image{n, c, win.OH, win.OW, make([]float32, n*c*win.OH*win.OW)}.blocked()))
@@ -257,7 +256,7 @@ func TestPoolingAgainstNaiveLoops(t *testing.T) {
 func TestGlobalPooling(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(11, 12))
-		for range 20 {
+		for range rounds(20) {
 			n, c, h, w := 1+r.IntN(3), 1+r.IntN(40), 1+r.IntN(9), 1+r.IntN(9)
 			x := newImage(r, n, c, h, w)
 			p := rt.GlobalPooling{Set: set, N: n, C: c, H: h, W: w, Mean: r.IntN(2) == 0, Dense: true, X: ptr(x.blocked())}
@@ -283,7 +282,7 @@ func TestGlobalPooling(t *testing.T) {
 func TestReorder(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(13, 14))
-		for range 40 {
+		for range rounds(40) {
 			x := newImage(r, 1+r.IntN(2), 1+r.IntN(50), 1+r.IntN(7), 1+r.IntN(9))
 			rows := make([]float32, len(x.v)) // NHWC
 			for i, v := range x.v {

@@ -14,7 +14,7 @@ func TestMapBroadcastsAgainstNaiveLoops(t *testing.T) {
 
 func testMap(t *testing.T, set *rt.Set) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for range 200 {
+	for range rounds(200) {
 		rank := r.IntN(5)
 		dims := make([]int, rank)
 		total := 1

@@ -21,7 +21,7 @@ func run(t *testing.T, threads int) func(w rt.Work, err error) {
 func TestSoftmax(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(15, 16))
-		for range 60 {
+		for range rounds(60) {
 			rows, n, log := r.IntN(50), 1+r.IntN(130), r.IntN(2) == 0
 			x := random(r, rows*n)
 			for i := range x {
@@ -58,7 +58,7 @@ func TestSoftmax(t *testing.T) {
 func TestNorm(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(17, 18))
-		for range 60 {
+		for range rounds(60) {
 			rows, n := r.IntN(30), 1+r.IntN(200)
 			x, scale, bias, y, mean, inv := random(r, rows*n), random(r, n), random(r, n), nans(rows*n), nans(rows), nans(rows)
 			o := rt.Norm{Set: set, Rows: rows, N: n, RMS: r.IntN(2) == 0, Epsilon: 1e-5, X: ptr(x), Y: ptr(y), MeanOut: ptr(mean), InvStdOut: ptr(inv)}
@@ -102,7 +102,7 @@ func TestNorm(t *testing.T) {
 func TestReduce(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(19, 20))
-		for range 60 {
+		for range rounds(60) {
 			outer, n, inner := r.IntN(5), 1+r.IntN(70), 1+r.IntN(3)*r.IntN(700)
 			x, y := random(r, outer*n*inner), nans(outer*inner)
 			o := rt.Reduce{Set: set, Op: rt.ReduceOp(r.IntN(4)), Mean: r.IntN(2) == 0, Outer: outer, R: n, Inner: inner, X: ptr(x), Y: ptr(y)}
@@ -140,7 +140,7 @@ func TestReduce(t *testing.T) {
 func TestTranspose(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(21, 22))
-		for range 150 {
+		for range rounds(150) {
 			rank := 1 + r.IntN(4)
 			dims, perm := make([]int, rank), r.Perm(rank)
 			total := 1

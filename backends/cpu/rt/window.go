@@ -3,7 +3,7 @@ package rt
 import "fmt"
 
 // Window is how a filter slides over an image: shared by convolutions and pooling. Sizes are in pixels.
-// Padding at the bottom and right is whatever the output size implies.
+// Padding at the bottom and right is whatever the output size implies. A negative pad skips pixels.
 type Window struct {
 	H, W                 int // input
 	OH, OW               int // output
@@ -14,9 +14,9 @@ type Window struct {
 }
 
 func (w *Window) check() error {
-	if w.H < 0 || w.W < 0 || w.OH < 0 || w.OW < 0 || w.PadTop < 0 || w.PadLeft < 0 ||
+	if w.H < 0 || w.W < 0 || w.OH < 0 || w.OW < 0 ||
 		w.KH < 1 || w.KW < 1 || w.StrideH < 1 || w.StrideW < 1 || w.DilationH < 1 || w.DilationW < 1 {
-		return fmt.Errorf("window %+v: sizes and pads must be at least 0; filter, strides and dilations at least 1", *w)
+		return fmt.Errorf("window %+v: sizes must be at least 0; filter, strides and dilations at least 1", *w)
 	}
 	return nil
 }
@@ -42,8 +42,9 @@ func (w *Window) width() int { return (w.OW-1)*w.StrideW + (w.KW-1)*w.DilationW 
 // input. A pixel is px values.
 func (w *Window) padCopy(dst, plane uintptr, first, n, px int) {
 	width := w.width()
-	left := min(w.PadLeft, width)
-	mid := max(0, min(w.W, width-left))
+	left := max(0, min(w.PadLeft, width)) // columns before the input
+	skip := max(0, -w.PadLeft)            // and columns of it before the window
+	mid := max(0, min(w.W-skip, width-left))
 	for r := range w.rowsFor(n) {
 		row := floats(dst, width*px)
 		dst = at(dst, width*px*4)
@@ -53,7 +54,7 @@ func (w *Window) padCopy(dst, plane uintptr, first, n, px int) {
 			continue
 		}
 		clear(row[:left*px])
-		copy(row[left*px:], floats(at(plane, y*w.W*px*4), mid*px))
+		copy(row[left*px:], floats(at(plane, (y*w.W+skip)*px*4), mid*px))
 		clear(row[(left+mid)*px:])
 	}
 }

@@ -68,7 +68,7 @@ func (m *charsmap) lookup(s string) (string, bool) {
 			return "", false
 		}
 		text, _, _ := strings.Cut(m.texts[at:], "\x00")
-		return text, true
+		return strings.ToValidUTF8(text, "\ufffd"), true
 	}
 	return "", false
 }

@@ -8,6 +8,7 @@ package tokenize
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 )
 
 // Tokenizer is safe for concurrent use.
@@ -130,7 +131,7 @@ func (t *Tokenizer) ID(token string) (int, bool) {
 
 // Encode tokenizes text and, where hasPair is set, a second text, adds the
 // special tokens, and cuts off what passes max tokens (0: nothing). Of a pair
-// the longer text is cut first.
+// the longer text is cut first. Bytes that are not UTF-8 count as U+FFFD.
 func (t *Tokenizer) Encode(text, pair string, hasPair bool, max int) (Encoding, error) {
 	tmpl := t.single
 	a, err := t.tokens(text)
@@ -172,7 +173,7 @@ func share(na, nb, room int) (int, int) {
 func (t *Tokenizer) tokens(text string) ([]int, error) {
 	var ids []int
 	first := true // whether a piece stands at the beginning of the text
-	for _, s := range t.raw.split(text) {
+	for _, s := range t.raw.split(strings.ToValidUTF8(text, "\ufffd")) {
 		if s.id >= 0 {
 			ids, first = append(ids, s.id), false
 			continue

@@ -131,13 +131,18 @@ func (a *arena) implement(size int, versioned string, methods map[int]uintptr) u
 	return uintptr(unsafe.Pointer(obj))
 }
 
-// logger makes an ILogger.
-func (a *arena) logger(t *slots, f func(severity int, msg string)) uintptr {
+// logger makes an ILogger that passes on messages up to a severity. The
+// library has very many of the least, so that copying them would take memory.
+func (a *arena) logger(t *slots, most int, f func(severity int, msg string)) uintptr {
 	kind := ""
 	if t.versionedLogger {
 		kind = "ILogger"
 	}
-	log := purego.NewCallback(func(this uintptr, severity int32, msg uintptr) { f(int(severity), text(msg)) })
+	log := purego.NewCallback(func(this uintptr, severity int32, msg uintptr) {
+		if int(severity) <= most {
+			f(int(severity), text(msg))
+		}
+	})
 	return a.implement(t.loggerLen, kind, map[int]uintptr{t.logger.log: log})
 }
 

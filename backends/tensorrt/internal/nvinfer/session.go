@@ -36,7 +36,11 @@ func (s *session) run() (err error) {
 	}
 	t := s.table
 	s.emit(Event{Kind: Library, Text: t.name, Number: s.version})
-	logger := s.logger(t, s.log)
+	most := SeverityInfo
+	if s.Verbose {
+		most = SeverityVerbose
+	}
+	logger := s.logger(t, most, s.log)
 
 	s.crumb("trying the slot table of " + t.name)
 	builder, err := s.create("builder", s.createBuilder, logger, uintptr(s.version))
@@ -147,7 +151,8 @@ func (s *session) parse(parser uintptr) error {
 		path = s.arena.text(s.Model)
 	}
 	if byte(virtual(parser, t.parser.parse, s.bytes(model), uintptr(len(model)), path)) != 0 {
-		return nil
+		// The parser has copied what it needs; should C look again, the pages come back from the file.
+		return syscall.Madvise(model, syscall.MADV_DONTNEED)
 	}
 	n := int(int32(virtual(parser, t.parser.getNbErrors)))
 	named := 0
