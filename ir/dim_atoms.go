@@ -27,7 +27,7 @@ func (a Dim) FloorDiv(b Dim) Dim {
 
 // CeilDiv returns a / b, rounded to plus infinity.
 func (a Dim) CeilDiv(b Dim) Dim {
-	if b.nonNegative() {
+	if b.NonNegative() {
 		return a.Add(b).Sub(Const(1)).FloorDiv(b)
 	}
 	return a.Mul(Const(-1)).FloorDiv(b).Mul(Const(-1))
@@ -272,9 +272,9 @@ func undominated(k atomKind, args []Dim) []Dim {
 				return false
 			}
 			if k == minimum {
-				return a.Sub(b).nonNegative()
+				return a.Sub(b).NonNegative()
 			}
-			return b.Sub(a).nonNegative()
+			return b.Sub(a).NonNegative()
 		}) {
 			out = append(out, a)
 		}
@@ -292,7 +292,7 @@ func undisputed(args []Dim) []Dim {
 		case constant && n == 1:
 		case constant:
 			numbers = append(numbers, a)
-		case a.Sub(Const(2)).nonNegative():
+		case a.Sub(Const(2)).NonNegative():
 			sure = append(sure, a)
 		default:
 			rest = append(rest, a)
@@ -309,8 +309,8 @@ func undisputed(args []Dim) []Dim {
 	return []Dim{Const(1)}
 }
 
-// nonNegative reports whether d is surely 0 or more: a sum of what is.
-func (d Dim) nonNegative() bool {
+// NonNegative reports whether d is surely 0 or more: a sum of what is.
+func (d Dim) NonNegative() bool {
 	if d.n < 0 {
 		return false
 	}
@@ -330,9 +330,9 @@ func (a *atom) nonNegative() bool {
 	case symbol:
 		return !strings.HasPrefix(a.name, bigPrefix)
 	case mod:
-		return a.args[1].nonNegative()
+		return a.args[1].NonNegative()
 	case maximum:
-		return slices.ContainsFunc(a.args, Dim.nonNegative)
+		return slices.ContainsFunc(a.args, Dim.NonNegative)
 	}
-	return !slices.ContainsFunc(a.args, func(d Dim) bool { return !d.nonNegative() })
+	return !slices.ContainsFunc(a.args, func(d Dim) bool { return !d.NonNegative() })
 }

@@ -180,7 +180,7 @@ func TestDimGrowthIsBounded(t *testing.T) {
 	a, b := Sym(strings.Repeat("n", 1<<20)), Sym(strings.Repeat("m", 1<<20))
 	require.Less(t, len(a.String()), 64)
 	require.False(t, a.Equal(b))
-	require.False(t, a.nonNegative())
+	require.False(t, a.NonNegative())
 }
 
 func TestConstantDimsDoNotAllocate(t *testing.T) {
@@ -304,7 +304,7 @@ func TestDimProperties(t *testing.T) {
 		}
 		require.NoError(t, err, "%s at %v", text, g.vals)
 		require.Equal(t, want.String(), fmt.Sprint(got), "%s at %v", text, g.vals)
-		if d.nonNegative() {
+		if d.NonNegative() {
 			require.GreaterOrEqual(t, got, int64(0), text)
 		}
 		if n, ok := d.Subst(g.syms).Int(); ok {
