@@ -130,7 +130,9 @@ func evalMod(c *Call) error {
 	return c.done(ref.Binary("Mod", c.In(0), c.In(1)))
 }
 
-func evalSwiGLU(c *Call) error { return c.done(ref.SwiGLU(c.In(0), c.In(1), float64(c.Float("alpha")))) }
+func evalSwiGLU(c *Call) error {
+	return c.done(ref.SwiGLU(c.In(0), c.In(1), float64(c.Float("alpha"))))
+}
 
 func evalWhere(c *Call) error { return c.done(ref.Where(c.In(0), c.In(1), c.In(2))) }
 
@@ -158,10 +160,10 @@ func inferUnary(name string) func(*Inference) error {
 	}
 }
 
-// elems is Contents, and also reads whole numbers out of constants of other
-// types. The slice is the caller's.
+// elems is Contents with unknownElem for what is not known. It also reads
+// whole numbers out of constants of other types. The slice is the caller's.
 func (x *Inference) elems(i int) ([]ir.Dim, bool) {
-	if e, ok := x.Contents(i); ok {
+	if e, ok := x.shapes.Contents(x.op.Operand(i)); ok {
 		return slices.Clone(e), true
 	}
 	d := x.op.Operand(i).Data()
@@ -250,8 +252,8 @@ func (x *Inference) combine(i, j int, f func(p, q ir.Dim) (ir.Dim, bool)) {
 	out := make([]ir.Dim, n)
 	for k := range out {
 		d, ok := f(a[k%len(a)], b[k%len(b)])
-		if !ok {
-			return
+		if !ok || isUnknown(d) {
+			d = unknownElem
 		}
 		out[k] = d
 	}
@@ -309,6 +311,9 @@ func inferCompare(name string) func(*Inference) error {
 
 // dimCompare decides a comparison that holds for all sizes.
 func dimCompare(name string, p, q ir.Dim) (ir.Dim, bool) {
+	if isUnknown(p) || isUnknown(q) {
+		return unknownElem, true
+	}
 	truth := func(b bool) (ir.Dim, bool) {
 		if b {
 			return ir.Const(1), true
@@ -377,8 +382,12 @@ func inferWhere(x *Inference) error {
 	}
 	out := make([]ir.Dim, n)
 	for i := range out {
-		out[i] = b[i%len(b)]
-		if !c[i%len(c)].IsInt(0) {
+		switch c := c[i%len(c)]; {
+		case isUnknown(c):
+			out[i] = unknownElem
+		case c.IsInt(0):
+			out[i] = b[i%len(b)]
+		default:
 			out[i] = a[i%len(a)]
 		}
 	}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/tensor"
@@ -67,7 +68,7 @@ func (s *Shapes) run(op *ir.Op, dry bool) (err error) {
 }
 
 // Contents returns the elements of a small integer tensor as far as they are
-// known, in row-major order. Unknown elements are fresh symbols.
+// known, in row-major order; unknownElem stands for the others.
 func (s *Shapes) Contents(v *ir.Value) ([]ir.Dim, bool) {
 	if v == nil {
 		return nil, false
@@ -167,10 +168,23 @@ func (x *Inference) Const(i int) *tensor.Tensor {
 }
 
 // Contents returns the elements of operand i, a small integer tensor, as far
-// as shape arithmetic tells them.
+// as shape arithmetic tells them; the others are fresh symbols.
 func (x *Inference) Contents(i int) ([]ir.Dim, bool) {
-	return x.shapes.Contents(x.op.Operand(i))
+	e, ok := x.shapes.Contents(x.op.Operand(i))
+	e = slices.Clone(e)
+	for j, d := range e {
+		if isUnknown(d) {
+			e[j] = x.Fresh()
+		}
+	}
+	return e, ok
 }
+
+// unknownElem stands for an element of a shape tensor that shape arithmetic
+// does not tell; so does every expression that it is part of.
+var unknownElem = ir.Sym("?")
+
+func isUnknown(d ir.Dim) bool { return slices.Contains(d.Symbols(), "?") }
 
 // SetContents gives the elements of result i.
 func (x *Inference) SetContents(i int, elems []ir.Dim) {

@@ -1,0 +1,514 @@
+package ops
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ref"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// Operators that read, make and change shapes.
+func init() {
+	axesOperand := []Upgrade{{To: 13, Do: operandFromInts("axes", 1)}}
+	axesAttr := []Downgrade{{From: 13, Do: intsFromOperand("axes", 1)}}
+	add(map[string]Impl{
+		"Constant":        {Infer: inferConstant, Eval: evalConstant},
+		"ConstantOfShape": {Infer: inferConstantOfShape, Eval: evalConstantOfShape},
+		"Identity":        {Infer: inferIdentity, Eval: evalIdentity},
+		"Shape":           {Infer: inferShape, Eval: evalShape, Downgrades: []Downgrade{{From: 15, Do: each(without("start", int64(0)), wholeShape)}}},
+		"Size":            {Infer: inferSize, Eval: evalSize},
+		"Reshape": {Infer: inferReshape, Eval: evalReshape, Upgrades: []Upgrade{{To: 5, Do: each(dropAttrs("consumed_inputs"), operandFromInts("shape", 1))}},
+			Downgrades: []Downgrade{{From: 14, Do: without("allowzero", int64(0))}}},
+		"Flatten":   {Infer: inferFlatten, Eval: evalFlatten},
+		"Squeeze":   {Infer: inferSqueeze, Eval: evalSqueeze, Upgrades: axesOperand, Downgrades: axesAttr},
+		"Unsqueeze": {Infer: inferUnsqueeze, Eval: evalUnsqueeze, Upgrades: axesOperand, Downgrades: axesAttr},
+		"Expand":    {Infer: inferExpand, Eval: evalExpand},
+		"Range":     {Infer: inferRange, Eval: evalRange},
+		"EyeLike":   {Infer: inferEyeLike, Eval: evalEyeLike},
+	})
+}
+
+// setElems gives the elements of the first result where it has at most one
+// dim.
+func (x *Inference) setElems(e []ir.Dim, ok bool) {
+	if r := x.types[0].Rank(); ok && (r == 0 || r == 1) {
+		x.SetContents(0, e)
+	}
+}
+
+// constant returns the value that a Constant's attribute holds.
+func (a attrs) constant() (*tensor.Tensor, error) {
+	for _, at := range a.op.Attrs {
+		switch v := at.Value.(type) {
+		case *ir.Data:
+			return v.Tensor()
+		case float32:
+			return tensor.Scalar(tensor.Float32, v), nil
+		case []float32:
+			return tensor.Float32s(v, len(v)), nil
+		case int64:
+			return tensor.Scalar(tensor.Int64, v), nil
+		case []int64:
+			return tensor.Int64s(v, len(v)), nil
+		case string:
+			return tensor.StringsOf([]string{v}), nil
+		case []string:
+			return tensor.StringsOf(v, len(v)), nil
+		}
+	}
+	return nil, errors.New("the constant has no value")
+}
+
+func inferConstant(x *Inference) error {
+	if d, ok := x.op.Attrs.Get("value").(*ir.Data); ok {
+		x.Set(0, d.Type())
+		return nil
+	}
+	t, err := x.constant()
+	if err != nil {
+		return err
+	}
+	x.Set(0, ir.Static(t.DType, t.Shape...))
+	return nil
+}
+
+func evalConstant(c *Call) error { return c.done(c.constant()) }
+
+// filler returns the element that ConstantOfShape repeats.
+func (a attrs) filler() *tensor.Tensor {
+	if t := a.Tensor("value"); t != nil {
+		return t
+	}
+	return tensor.Float32s([]float32{0}, 1)
+}
+
+func inferConstantOfShape(x *Inference) error {
+	value := x.filler()
+	if value.Len() != 1 {
+		return x.Errorf("value is %s, want one element", value)
+	}
+	x.Set(0, x.shaped(value.DType, 0))
+	if n, ok := x.types[0].StaticShape(); ok && len(n) <= 1 && value.DType == tensor.Int64 {
+		if count := product(n); count <= maxContents {
+			e := make([]ir.Dim, count)
+			for i := range e {
+				e[i] = ir.Const(tensor.Of[int64](value)[0])
+			}
+			x.SetContents(0, e)
+		}
+	}
+	return nil
+}
+
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// shaped returns the type whose shape is operand i, as far as that is known.
+func (x *Inference) shaped(d tensor.DType, i int) ir.Type {
+	if dims, ok := x.Contents(i); ok {
+		return ir.TensorOf(d, dims...)
+	}
+	if n := dimsOfType(x.In(i)); len(n) == 1 && n[0] <= 64 {
+		return x.FreshType(d, int(n[0]))
+	}
+	return ir.Unranked(d)
+}
+
+func evalConstantOfShape(c *Call) error {
+	return c.done(ref.Expand(c.filler().Reshaped(), intsIn(c.In(0))))
+}
+
+func inferIdentity(x *Inference) error {
+	x.Set(0, x.In(0))
+	e, ok := x.elems(0)
+	x.setElems(e, ok)
+	return nil
+}
+
+func evalIdentity(c *Call) error {
+	c.Set(0, c.Value(0))
+	return nil
+}
+
+// shapeRange returns the dims that Shape's start and end select.
+func (a attrs) shapeRange(rank int) (from, to int) {
+	bound := func(v int64) int {
+		if v < 0 {
+			v += int64(rank)
+		}
+		return int(min(max(v, 0), int64(rank)))
+	}
+	from, to = bound(a.Int("start")), rank
+	if a.Has("end") {
+		to = bound(a.Int("end"))
+	}
+	return from, max(from, to)
+}
+
+func inferShape(x *Inference) error {
+	r := x.In(0).Rank()
+	if r < 0 {
+		x.Set(0, x.FreshType(tensor.Int64, 1))
+		return nil
+	}
+	from, to := x.shapeRange(r)
+	x.Set(0, ir.Static(tensor.Int64, to-from))
+	x.SetContents(0, x.In(0).Dims[from:to])
+	return nil
+}
+
+func evalShape(c *Call) error {
+	shape := c.In(0).Shape
+	from, to := c.shapeRange(len(shape))
+	v := make([]int64, 0, len(shape))
+	for _, d := range shape[from:to] {
+		v = append(v, int64(d))
+	}
+	c.Set(0, tensor.Int64s(v, len(v)))
+	return nil
+}
+
+// wholeShape refuses an end, which older opsets do not know.
+func wholeShape(_ *ir.Builder, op *ir.Op) error { return without("end", int64(math.MaxInt64))(nil, op) }
+
+func inferSize(x *Inference) error {
+	x.Set(0, ir.TensorOf(tensor.Int64))
+	if x.In(0).Rank() >= 0 {
+		x.SetContents(0, []ir.Dim{x.In(0).NumElements()})
+	}
+	return nil
+}
+
+func evalSize(c *Call) error {
+	c.Set(0, tensor.Scalar(tensor.Int64, int64(c.In(0).Len())))
+	return nil
+}
+
+func inferReshape(x *Inference) error {
+	in := x.In(0)
+	t := x.shaped(in.DType, 1)
+	x.Set(0, t)
+	if _, known := x.Contents(1); !known {
+		return nil
+	}
+	rest, others := -1, ir.Const(1)
+	kept := map[int]bool{}
+	for i, d := range t.Dims {
+		switch {
+		case d.IsInt(-1) && rest < 0:
+			rest = i
+			continue
+		case d.IsInt(0) && !x.Bool("allowzero"):
+			if in.Rank() < 0 {
+				t.Dims[i] = x.Fresh()
+				break
+			}
+			if i >= in.Rank() {
+				return x.Errorf("%s has no dim %d to keep", in, i)
+			}
+			t.Dims[i] = in.Dims[i]
+			kept[i] = true
+			continue
+		}
+		if n, ok := d.Int(); ok && n < 0 {
+			return x.Errorf("the shape has a dim of %d", n)
+		}
+		others = others.Mul(t.Dims[i])
+	}
+	switch {
+	case rest < 0:
+	case in.Rank() < 0:
+		t.Dims[rest] = x.Fresh()
+	default:
+		n := ir.Const(1)
+		for i, d := range in.Dims {
+			if !kept[i] {
+				n = n.Mul(d)
+			}
+		}
+		if others.IsInt(0) {
+			t.Dims[rest] = ir.Const(0)
+		} else {
+			t.Dims[rest] = n.FloorDiv(others)
+		}
+	}
+	x.Set(0, t)
+	e, ok := x.elems(0)
+	x.setElems(e, ok)
+	if have, ok := in.StaticShape(); ok {
+		if want, ok := t.StaticShape(); ok && product(have) != product(want) {
+			return x.Errorf("%s can not be reshaped to %s", in, t)
+		}
+	}
+	return nil
+}
+
+func evalReshape(c *Call) error {
+	shape, err := ref.ReshapeTo(c.In(0).Shape, intsIn(c.In(1)), c.Bool("allowzero"))
+	if err != nil {
+		return err
+	}
+	c.Set(0, c.In(0).Reshaped(shape...))
+	return nil
+}
+
+// flattenAxis returns the axis at which Flatten cuts: 0 to rank.
+func (a attrs) flattenAxis(rank int) (int, error) {
+	axis := int(a.Int("axis"))
+	if axis < 0 {
+		axis += rank
+	}
+	if axis < 0 || axis > rank {
+		return 0, fmt.Errorf("axis %d is out of range for rank %d", a.Int("axis"), rank)
+	}
+	return axis, nil
+}
+
+func inferFlatten(x *Inference) error {
+	in := x.In(0)
+	if in.Rank() < 0 {
+		x.Set(0, x.FreshType(in.DType, 2))
+		return nil
+	}
+	axis, err := x.flattenAxis(in.Rank())
+	if err != nil {
+		return err
+	}
+	x.Set(0, ir.TensorOf(in.DType, ir.TensorOf(0, in.Dims[:axis]...).NumElements(), ir.TensorOf(0, in.Dims[axis:]...).NumElements()))
+	return nil
+}
+
+func evalFlatten(c *Call) error {
+	x := c.In(0)
+	axis, err := c.flattenAxis(x.Rank())
+	if err != nil {
+		return err
+	}
+	c.Set(0, x.Reshaped(product(x.Shape[:axis]), product(x.Shape[axis:])))
+	return nil
+}
+
+// axesIn returns the axes that operand i lists, as far as they are constant.
+func (x *Inference) axesIn(i, rank int) (axes []int, known bool, err error) {
+	e, ok := x.Contents(i)
+	if !ok {
+		return nil, false, nil
+	}
+	for _, d := range e {
+		n, ok := d.Int()
+		if !ok {
+			return nil, false, nil
+		}
+		axes = append(axes, int(n))
+	}
+	axes, err = ref.Axes(axes, rank)
+	return axes, true, err
+}
+
+func inferSqueeze(x *Inference) error {
+	in := x.In(0)
+	x.Set(0, ir.Unranked(in.DType))
+	if in.Rank() < 0 {
+		return nil
+	}
+	axes, known, err := x.axesIn(1, in.Rank())
+	if err != nil {
+		return err
+	}
+	if !x.HasIn(1) {
+		for i, d := range in.Dims {
+			n, static := d.Int()
+			if !static {
+				return nil // it may be 1
+			}
+			if n == 1 {
+				axes = append(axes, i)
+			}
+		}
+	} else if !known {
+		if n := dimsOfType(x.In(1)); len(n) == 1 && int(n[0]) <= in.Rank() {
+			x.Set(0, x.FreshType(in.DType, in.Rank()-int(n[0])))
+		}
+		return nil
+	}
+	gone := map[int]bool{}
+	for _, a := range axes {
+		gone[a] = true
+		if n, ok := in.Dims[a].Int(); ok && n != 1 {
+			return x.Errorf("dim %d of %s is not 1", a, in)
+		}
+	}
+	var dims []ir.Dim
+	for i, d := range in.Dims {
+		if !gone[i] {
+			dims = append(dims, d)
+		}
+	}
+	x.Set(0, ir.TensorOf(in.DType, dims...))
+	e, ok := x.elems(0)
+	x.setElems(e, ok)
+	return nil
+}
+
+func evalSqueeze(c *Call) error {
+	x := c.In(0)
+	axes, err := ref.Axes(intsIn(c.In(1)), x.Rank())
+	if err != nil {
+		return err
+	}
+	gone := map[int]bool{}
+	for _, a := range axes {
+		if x.Shape[a] != 1 {
+			return c.Errorf("dim %d of %s is not 1", a, x)
+		}
+		gone[a] = true
+	}
+	var shape []int
+	for i, d := range x.Shape {
+		if !gone[i] && (c.In(1) != nil || d != 1) {
+			shape = append(shape, d)
+		}
+	}
+	c.Set(0, x.Reshaped(shape...))
+	return nil
+}
+
+func inferUnsqueeze(x *Inference) error {
+	in := x.In(0)
+	x.Set(0, ir.Unranked(in.DType))
+	n := -1
+	if e, ok := x.Contents(1); ok {
+		n = len(e)
+	} else if d := dimsOfType(x.In(1)); len(d) == 1 && d[0] <= 64 {
+		n = int(d[0])
+	}
+	if in.Rank() < 0 || n < 0 {
+		return nil
+	}
+	axes, known, err := x.axesIn(1, in.Rank()+n)
+	if err != nil {
+		return err
+	}
+	if !known {
+		x.Set(0, x.FreshType(in.DType, in.Rank()+n))
+		return nil
+	}
+	x.Set(0, ir.TensorOf(in.DType, withOnes(in.Dims, axes, ir.Const(1))...))
+	e, ok := x.elems(0)
+	x.setElems(e, ok)
+	return nil
+}
+
+// withOnes inserts one at each of the axes of the result.
+func withOnes[T any](dims []T, axes []int, one T) []T {
+	out := make([]T, len(dims)+len(axes))
+	isOne := make([]bool, len(out))
+	for _, a := range axes {
+		isOne[a] = true
+	}
+	for i := range out {
+		if isOne[i] {
+			out[i] = one
+		} else {
+			out[i], dims = dims[0], dims[1:]
+		}
+	}
+	return out
+}
+
+func evalUnsqueeze(c *Call) error {
+	x := c.In(0)
+	axes := intsIn(c.In(1))
+	axes, err := ref.Axes(axes, x.Rank()+len(axes))
+	if err != nil {
+		return err
+	}
+	c.Set(0, x.Reshaped(withOnes(x.Shape, axes, 1)...))
+	return nil
+}
+
+func inferExpand(x *Inference) error {
+	in := x.In(0)
+	x.Set(0, ir.Unranked(in.DType))
+	to := x.shaped(in.DType, 1)
+	if to.Rank() < 0 || in.Rank() < 0 {
+		return nil
+	}
+	if _, known := x.Contents(1); !known {
+		x.Set(0, x.FreshType(in.DType, max(to.Rank(), in.Rank())))
+		return nil
+	}
+	t, err := x.broadcast(in.DType, in, to)
+	if err != nil {
+		return err
+	}
+	x.Set(0, t)
+	if e, ok := x.elems(0); ok && len(e) == 1 && t.Rank() == 1 {
+		if n, ok := t.Dims[0].Int(); ok && n <= maxContents {
+			for len(e) < int(n) {
+				e = append(e, e[0])
+			}
+			x.SetContents(0, e[:n])
+		}
+	} else if ok && len(e) > 1 {
+		x.setElems(e, true)
+	}
+	return nil
+}
+
+func evalExpand(c *Call) error { return c.done(ref.Expand(c.In(0), intsIn(c.In(1)))) }
+
+func inferRange(x *Inference) error {
+	d := knownDType(x.In(0), x.In(1), x.In(2))
+	x.Set(0, x.FreshType(d, 1))
+	start, ok := x.elems(0)
+	limit, also := x.elems(1)
+	delta, and := x.elems(2)
+	if !ok || !also || !and || len(start)*len(limit)*len(delta) != 1 || isUnknown(start[0]) || isUnknown(limit[0]) || isUnknown(delta[0]) {
+		return nil
+	}
+	if delta[0].IsInt(0) {
+		return x.Errorf("a range in steps of 0")
+	}
+	if _, static := delta[0].Int(); !static {
+		return nil
+	}
+	n := limit[0].Sub(start[0]).CeilDiv(delta[0]).Max(ir.Const(0))
+	x.Set(0, ir.TensorOf(d, n))
+	if count, ok := n.Int(); ok && count <= maxContents && d.IsInt() {
+		e := make([]ir.Dim, count)
+		for i := range e {
+			e[i] = start[0].Add(delta[0].Mul(ir.Const(int64(i))))
+		}
+		x.SetContents(0, e)
+	}
+	return nil
+}
+
+func evalRange(c *Call) error { return c.done(ref.Range(c.In(0), c.In(1), c.In(2))) }
+
+func inferEyeLike(x *Inference) error {
+	d, err := x.namedType("dtype", x.In(0).DType)
+	x.Set(0, x.In(0).WithDType(d))
+	return err
+}
+
+func evalEyeLike(c *Call) error {
+	x := c.In(0)
+	if x.Rank() != 2 {
+		return c.Errorf("%s is no matrix", x)
+	}
+	d, err := c.namedType("dtype", x.DType)
+	if err != nil {
+		return err
+	}
+	return c.done(ref.EyeLike(d, x.Shape[0], x.Shape[1], int(c.Int("k"))))
+}
