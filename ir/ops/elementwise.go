@@ -252,7 +252,7 @@ func (x *Inference) combine(i, j int, f func(p, q ir.Dim) (ir.Dim, bool)) {
 	out := make([]ir.Dim, n)
 	for k := range out {
 		d, ok := f(a[k%len(a)], b[k%len(b)])
-		if !ok || isUnknown(d) {
+		if !ok || isUnknownElem(d) {
 			d = unknownElem
 		}
 		out[k] = d
@@ -311,7 +311,7 @@ func inferCompare(name string) func(*Inference) error {
 
 // dimCompare decides a comparison that holds for all sizes.
 func dimCompare(name string, p, q ir.Dim) (ir.Dim, bool) {
-	if isUnknown(p) || isUnknown(q) {
+	if isUnknownElem(p) || isUnknownElem(q) {
 		return unknownElem, true
 	}
 	truth := func(b bool) (ir.Dim, bool) {
@@ -383,7 +383,7 @@ func inferWhere(x *Inference) error {
 	out := make([]ir.Dim, n)
 	for i := range out {
 		switch c := c[i%len(c)]; {
-		case isUnknown(c):
+		case isUnknownElem(c):
 			out[i] = unknownElem
 		case c.IsInt(0):
 			out[i] = b[i%len(b)]

@@ -173,7 +173,7 @@ func (x *Inference) Contents(i int) ([]ir.Dim, bool) {
 	e, ok := x.shapes.Contents(x.op.Operand(i))
 	e = slices.Clone(e)
 	for j, d := range e {
-		if isUnknown(d) {
+		if isUnknownElem(d) {
 			e[j] = x.Fresh()
 		}
 	}
@@ -184,7 +184,7 @@ func (x *Inference) Contents(i int) ([]ir.Dim, bool) {
 // does not tell; so does every expression that it is part of.
 var unknownElem = ir.Sym("?")
 
-func isUnknown(d ir.Dim) bool { return slices.Contains(d.Symbols(), "?") }
+func isUnknownElem(d ir.Dim) bool { return slices.Contains(d.Symbols(), "?") }
 
 // SetContents gives the elements of result i.
 func (x *Inference) SetContents(i int, elems []ir.Dim) {

@@ -105,7 +105,7 @@ func inferConcat(x *Inference) error {
 			}
 		}
 	}
-	if isUnknown(dims[axis]) {
+	if isUnknownElem(dims[axis]) {
 		dims[axis] = x.Fresh()
 	}
 	x.Set(0, ir.TensorOf(d, dims...))
