@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"io"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -196,5 +198,21 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 func TestNoCgo(t *testing.T) {
 	for _, p := range list(t, "./...") {
 		require.NotContains(t, p.Imports, "C", p.ImportPath)
+	}
+}
+
+// The README's architecture table names every room, and no room that is not there.
+func TestReadmeNamesEveryRoom(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	var rooms []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(readme), -1) {
+		rooms = append(rooms, row[1])
+		require.DirExists(t, filepath.Join("../..", row[1]))
+	}
+	for _, p := range list(t, "./...") {
+		path, _ := local(p.ImportPath)
+		under := func(room string) bool { return matches(room+"/...", path) }
+		require.True(t, slices.ContainsFunc(rooms, under), "the architecture table of README.md has no row for %s", path)
 	}
 }
