@@ -49,6 +49,9 @@ func Attention(in Heads, o Attending) (*Attended, error) {
 	if precision == tensor.Undefined {
 		precision = in.Q.DType
 	}
+	if err := computable(precision); err != nil {
+		return nil, err
+	}
 	round, roundSoft := rounder(in.Q.DType), rounder(precision)
 	q, k := a.scaled(o.Scale, round)
 	shown, err := newFloats([]int{a.batch, a.qHeads, a.queries, a.keys})
@@ -116,6 +119,9 @@ func FlexAttention(q, k, v *tensor.Tensor, scale float64, precision tensor.DType
 		if precision = tensor.Float32; q.DType == tensor.Float64 {
 			precision = q.DType
 		}
+	}
+	if err := computable(precision); err != nil {
+		return nil, err
 	}
 	shape := []int{a.batch, a.qHeads, a.queries, a.keys}
 	all, err := newFloats(shape)

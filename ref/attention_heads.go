@@ -62,7 +62,7 @@ func byHead(what string, t *tensor.Tensor, heads int) (headed, error) {
 	switch {
 	case t.Rank() == 4:
 		return headed{t.Shape[0], t.Shape[1], t.Shape[2], t.Shape[3], Float64s(t)}, nil
-	case t.Rank() != 3 || heads < 1 || t.Shape[2]%heads != 0:
+	case t.Rank() != 3 || heads < 1 || t.Shape[2] < heads || t.Shape[2]%heads != 0:
 		return headed{}, fmt.Errorf("%s is %s, must be [batch,heads,seq,size] or [batch,seq,%d*size]", what, t, heads)
 	}
 	h := headed{t.Shape[0], heads, t.Shape[1], t.Shape[2] / heads, nil}

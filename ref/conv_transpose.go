@@ -3,6 +3,7 @@ package ref
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hone-ml/hone/tensor"
 )
@@ -71,6 +72,9 @@ func ConvTranspose(x, w, b *tensor.Tensor, win TransposeWindow, group int) (*ten
 	}
 	if win.Kernel == nil {
 		win.Kernel = w.Shape[2:]
+	}
+	if !slices.Equal(win.Kernel, w.Shape[2:]) {
+		return nil, fmt.Errorf("kernel_shape %v does not fit the filter %s", win.Kernel, w)
 	}
 	out, begin, err := win.Sizes(x.Shape[2:])
 	if err != nil {

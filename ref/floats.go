@@ -57,7 +57,11 @@ func readFloat64s(dst []float64, t *tensor.Tensor, from int) {
 	case tensor.Uint64:
 		widen(dst, tensor.Of[uint64](t)[from:])
 	default:
-		panic(fmt.Sprintf("ref: %s elements are not real numbers", t.DType))
+		v, err := reals(t)
+		if err != nil {
+			panic("ref: " + err.Error())
+		}
+		copy(dst, v[from:])
 	}
 }
 
@@ -127,6 +131,15 @@ func narrow[T realNumber](dst []T, v []float64, lo, hi T) {
 	}
 }
 
+// computable reports an error for a type that is none to compute in: anything
+// but the float types of 16 bits and more.
+func computable(d tensor.DType) error {
+	if !d.IsFloat() || isSmallFloat(d) {
+		return fmt.Errorf("%s is no type to compute in", d)
+	}
+	return nil
+}
+
 // product returns the product of the dims, 1 for none. The dims must be those
 // of a tensor that exists, or be checked by tensor.NumElements.
 func product(dims []int) int {
@@ -143,11 +156,14 @@ func newFloats(shape []int) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n > maxResult {
-		return nil, fmt.Errorf("a result of shape %v has %d elements, more than %d", shape, n, maxResult)
+	if n > maxFloats {
+		return nil, fmt.Errorf("a result of shape %v has %d elements, more than %d", shape, n, maxFloats)
 	}
 	return make([]float64, n), nil
 }
+
+// maxFloats bounds the float64s that an operator computes at once: 2 GB of them.
+const maxFloats = 1 << 28
 
 // maxResult bounds what one reference operator allocates (2^31 elements), so that
 // a small file can not ask for all memory.

@@ -33,6 +33,9 @@ func GridSample(x, grid *tensor.Tensor, s Sampling) (*tensor.Tensor, error) {
 	default:
 		return nil, fmt.Errorf("padding_mode %q is none of zeros, border and reflection", s.Padding)
 	}
+	if err := mixable(x.DType); err != nil {
+		return nil, err
+	}
 	n, ch := x.Shape[0], x.Shape[1]
 	shape := append([]int{n, ch}, grid.Shape[1:dims+1]...)
 	y, err := newFloats(shape)

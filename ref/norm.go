@@ -121,6 +121,9 @@ func LayerNorm(x, scale, bias *tensor.Tensor, axis int, epsilon float64, stash t
 	if axis, err = axisOf(axis, x.Rank()); err != nil {
 		return nil, nil, nil, err
 	}
+	if err := computable(stash); err != nil {
+		return nil, nil, nil, err
+	}
 	v := make([]float64, x.Len())
 	readFloat64s(v, x, 0)
 	rows, size := product(x.Shape[:axis]), product(x.Shape[axis:])
@@ -314,8 +317,11 @@ func Dropout(x *tensor.Tensor, ratio float64, draw func() float64) (y, mask *ten
 	if !(ratio >= 0 && ratio < 1) {
 		return nil, nil, fmt.Errorf("ratio %v must be in [0, 1)", ratio)
 	}
-	v := make([]float64, x.Len())
-	readFloat64s(v, x, 0)
+	from, err := reals(x)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := append([]float64{}, from...)
 	mask = tensor.New(tensor.Bool, x.Shape...)
 	for i := range v {
 		if keep := draw() >= ratio; keep {
@@ -325,5 +331,5 @@ func Dropout(x *tensor.Tensor, ratio float64, draw func() float64) (y, mask *ten
 			v[i] = 0
 		}
 	}
-	return fromFloat64s(x.DType, v, x.Shape...), mask, nil
+	return fromReals(x.DType, v, CastOptions{}, x.Shape...), mask, nil
 }

@@ -71,7 +71,7 @@ func newPool(x *tensor.Tensor, win Window) (*resolved, []int, error) {
 	}
 	shape := append([]int{x.Shape[0], x.Shape[1]}, r.out...)
 	n, err := tensor.NumElements(shape)
-	if err == nil && n > maxResult {
+	if err == nil && n > maxFloats {
 		err = fmt.Errorf("a result of shape %v is too large", shape)
 	}
 	return r, shape, err
@@ -207,10 +207,10 @@ func MaxUnpool(x, indices *tensor.Tensor, win Window, shape []int) (*tensor.Tens
 
 // UnpoolShape returns the shape that MaxUnpool gives an input of shape in.
 func UnpoolShape(in []int, win Window) ([]int, error) {
-	n := len(in) - 2
+	n := max(0, len(in)-2)
 	strides, pads := orOnes(win.Strides, n), win.Pads
 	if pads == nil {
-		pads = make([]int, 2*max(n, 0))
+		pads = make([]int, 2*n)
 	}
 	if n < 1 || len(win.Kernel) != n || len(strides) != n || len(pads) != 2*n {
 		return nil, fmt.Errorf("input %v does not fit kernel %v, strides %v, pads %v", in, win.Kernel, win.Strides, win.Pads)

@@ -114,8 +114,11 @@ func Resize(x *tensor.Tensor, o Resampling) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n > maxResult {
+	if n > maxFloats {
 		return nil, fmt.Errorf("a result of shape %v is too large", out)
+	}
+	if n == 0 {
+		return tensor.New(x.DType, out...), nil
 	}
 	axes, _ := o.axes(x.Rank())
 	if len(o.Roi) == 0 {
@@ -142,6 +145,9 @@ func Resize(x *tensor.Tensor, o Resampling) (*tensor.Tensor, error) {
 	if o.Mode == "nearest" && o.Transform != "tf_crop_and_resize" {
 		return pick(x, out, taps), nil
 	}
+	if err := mixable(x.DType); err != nil {
+		return nil, err
+	}
 	v, shape := Float64s(x), append([]int{}, x.Shape...)
 	for _, a := range axes {
 		if taps[a] != nil {
@@ -150,6 +156,14 @@ func Resize(x *tensor.Tensor, o Resampling) (*tensor.Tensor, error) {
 		}
 	}
 	return fromFloat64s(x.DType, v, out...), nil
+}
+
+// mixable reports an error for element types that can not be interpolated.
+func mixable(d tensor.DType) error {
+	if (!d.IsFloat() && !d.IsInt()) || d.IsSubByte() || isSmallFloat(d) {
+		return fmt.Errorf("%s elements can not be interpolated", d)
+	}
+	return nil
 }
 
 // tap is how one output position along an axis is made: from the inputs at

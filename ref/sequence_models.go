@@ -17,7 +17,7 @@ func RotaryEmbedding(x, cos, sin, ids *tensor.Tensor, interleaved bool, dim, hea
 	switch {
 	case x.Rank() == 4:
 		batch, heads, seq, size = x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3]
-	case x.Rank() == 3 && heads > 0 && x.Shape[2]%heads == 0:
+	case x.Rank() == 3 && heads > 0 && x.Shape[2] >= heads && x.Shape[2]%heads == 0:
 		batch, seq, size = x.Shape[0], x.Shape[1], x.Shape[2]/heads
 	default:
 		return nil, fmt.Errorf("input %s must be [batch,heads,seq,size] or [batch,seq,%d*size]", x, heads)

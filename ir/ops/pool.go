@@ -186,6 +186,9 @@ func regions(x *Inference, height, width int64) error {
 
 func evalMaxRoiPool(c *Call) error {
 	size := c.Ints("pooled_shape")
+	if len(size) != 2 {
+		return c.Errorf("pooled_shape %v must have 2 elements", size)
+	}
 	y, err := ref.MaxRoiPool(c.In(0), c.In(1), ref.RoiPooling{Height: int(size[0]), Width: int(size[1]), Scale: float64(c.Float("spatial_scale"))})
 	c.Set(0, y)
 	return err

@@ -223,8 +223,11 @@ func inferGridSample(x *Inference) error {
 	in, grid := x.In(0), x.In(1)
 	rank := max(in.Rank(), grid.Rank())
 	x.Set(0, ir.Unranked(in.DType))
-	if rank < 3 {
+	if rank < 0 {
 		return nil
+	}
+	if rank < 3 || (in.Rank() >= 0 && grid.Rank() >= 0 && in.Rank() != grid.Rank()) {
+		return x.Errorf("input %s must be [N,C,in...] and grid %s [N,out...,dims]", in, grid)
 	}
 	t := x.FreshType(in.DType, rank)
 	if in.Rank() >= 0 {
