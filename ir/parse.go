@@ -494,3 +494,22 @@ func (p *parser) remote(d tensor.DType, shape []int, n int) *Data {
 	c.digest, c.head = digest, head
 	return c
 }
+
+// ParseType reads a type: f32[N,3], seq(f32[*]).
+func ParseType(src string) (t Type, err error) {
+	l := &lexer{src: src}
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case syntaxError:
+			err = r.error
+		default:
+			panic(r)
+		}
+	}()
+	t = l.typ(0)
+	if l.peek() != 0 {
+		l.fail("unexpected %s", l.found())
+	}
+	return t, nil
+}

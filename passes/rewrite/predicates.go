@@ -1,0 +1,138 @@
+package rewrite
+
+import (
+	"slices"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// Arg is an argument of a condition: a value that a hole bound (nil for an
+// absent operand), or a literal or attribute value.
+type Arg struct {
+	Value *ir.Value
+	Lit   any
+}
+
+func (a Arg) int() int64 { n, _ := a.Lit.(int64); return n }
+
+func (a Arg) dims() []ir.Dim {
+	if a.Value == nil || !a.Value.Type.Ranked {
+		return nil
+	}
+	return a.Value.Type.Dims
+}
+
+// axis counts a negative axis from the end of v's dims; -1 where it is none.
+func axis(n int64, v *ir.Value) int {
+	r := int64(v.Type.Rank())
+	if n < 0 {
+		n += r
+	}
+	if n < 0 || n >= r {
+		return -1
+	}
+	return int(n)
+}
+
+// predicates are the conditions of where clauses.
+var predicates = map[string]func(b *Bindings, a []Arg) bool{
+	// f32(x): x is a float32 tensor.
+	"f32": func(_ *Bindings, a []Arg) bool {
+		return a[0].Value.Type.IsTensor() && a[0].Value.Type.DType == tensor.Float32
+	},
+	// float(x): x is a tensor of any float type.
+	"float": func(_ *Bindings, a []Arg) bool { return a[0].Value.Type.IsTensor() && a[0].Value.Type.DType.IsFloat() },
+	// absent(x): the optional operand is not there.
+	"absent": func(_ *Bindings, a []Arg) bool { return a[0].Value == nil },
+	// rank(x, n): x has n dims.
+	"rank": func(_ *Bindings, a []Arg) bool { return a[0].Value.Type.Rank() == int(a[1].int()) },
+	// rank-at-least(x, n).
+	"rank-at-least": func(_ *Bindings, a []Arg) bool { return a[0].Value.Type.Rank() >= int(a[1].int()) },
+	// same-type(x, y): element type and every dim are the same.
+	"same-type": func(_ *Bindings, a []Arg) bool {
+		return a[0].Value.Type.Ranked && a[0].Value.Type.Equal(a[1].Value.Type)
+	},
+	// keeps-type(x): x has the type of the value that is replaced.
+	"keeps-type": func(b *Bindings, a []Arg) bool {
+		return a[0].Value.Type.Ranked && a[0].Value.Type.Equal(b.Root.Result(0).Type)
+	},
+	// equal(p, q): two literals or attributes are the same.
+	"equal": func(_ *Bindings, a []Arg) bool { return sameAttr(a[0].Lit, a[1].Lit) },
+	// last-axis(n, x): n is x's last axis.
+	"last-axis": func(_ *Bindings, a []Arg) bool {
+		r := a[1].Value.Type.Rank()
+		return r > 0 && axis(a[0].int(), a[1].Value) == r-1
+	},
+	// last-axes(l, x): the constant or attribute l names x's last axis alone.
+	"last-axes": func(_ *Bindings, a []Arg) bool {
+		l, ok := a[0].Lit.([]int64)
+		if !ok {
+			l, ok = list(a[0].Value)
+		}
+		r := a[1].Value.Type.Rank()
+		return ok && len(l) == 1 && r > 0 && axis(l[0], a[1].Value) == r-1
+	},
+	// vector(b, x): b has one dim, the size of x's last.
+	"vector": func(_ *Bindings, a []Arg) bool {
+		x, v := a[1].dims(), a[0].dims()
+		return len(x) > 0 && len(v) == 1 && v[0].Equal(x[len(x)-1])
+	},
+	// channels(b, x): b broadcasts along every dim of x but the second.
+	"channels": func(_ *Bindings, a []Arg) bool {
+		x, v := a[1].dims(), a[0].dims()
+		if len(x) < 2 || len(v) > len(x) || len(v) < len(x)-1 {
+			return false
+		}
+		for i, d := range v {
+			j := len(x) - len(v) + i
+			if j == 1 && !d.Equal(x[1]) || j != 1 && !d.IsInt(1) {
+				return false
+			}
+		}
+		return true
+	},
+	// identity-perm(p): the permutation moves nothing.
+	"identity-perm": func(_ *Bindings, a []Arg) bool {
+		p, ok := a[0].Lit.([]int64)
+		for i, n := range p {
+			if n != int64(i) {
+				return false
+			}
+		}
+		return ok
+	},
+	// inverse-perms(p, q): one permutation undoes the other.
+	"inverse-perms": func(_ *Bindings, a []Arg) bool {
+		p, ok1 := a[0].Lit.([]int64)
+		q, ok2 := a[1].Lit.([]int64)
+		if !ok1 || !ok2 || len(p) != len(q) {
+			return false
+		}
+		for i, n := range p {
+			if n < 0 || int(n) >= len(q) || q[n] != int64(i) {
+				return false
+			}
+		}
+		return true
+	},
+	// positive(s): a constant scalar is greater than 0.
+	"positive": func(_ *Bindings, a []Arg) bool { f, ok := scalar(a[0].Value); return ok && f > 0 },
+	// broadcasts-into(b, x): combining b with x gives x's shape.
+	"broadcasts-into": func(_ *Bindings, a []Arg) bool {
+		v, x := a[0].dims(), a[1].dims()
+		if v == nil && a[0].Value.Type.Rank() != 0 || len(v) > len(x) {
+			return false
+		}
+		for i, d := range v {
+			if !d.IsInt(1) && !d.Equal(x[len(x)-len(v)+i]) {
+				return false
+			}
+		}
+		return true
+	},
+	// one-of(p, v, ...): a literal or attribute is one of the values.
+	"one-of": func(_ *Bindings, a []Arg) bool {
+		return slices.ContainsFunc(a[1:], func(v Arg) bool { return sameAttr(a[0].Lit, v.Lit) })
+	},
+}
