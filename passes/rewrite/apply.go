@@ -148,13 +148,25 @@ func (r *Rule) build(w *passes.Rewriter, b *Bindings, e *expr) *ir.Value {
 	for _, a := range e.attrs {
 		v := a.value
 		if a.variable != "" {
-			v = b.vars[a.variable]
+			v = b.variable(a.variable)
 		}
 		if v != nil {
 			attrs = append(attrs, ir.Attr{Name: a.name, Value: v})
 		}
 	}
 	return w.Op(e.op, operands, attrs...)
+}
+
+// variable returns what $name stands for: an attribute that was matched, or
+// the value of a constant hole of that name, as an attribute.
+func (b *Bindings) variable(name string) any {
+	if v, ok := b.vars[name]; ok {
+		return v
+	}
+	if f, ok := scalar(b.values[name]); ok {
+		return float32(f)
+	}
+	return nil
 }
 
 // number makes a scalar of a type, float32 where the type is no number.

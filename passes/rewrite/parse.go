@@ -524,7 +524,7 @@ func (e *expr) uses(bound map[string]bool) error {
 		return fmt.Errorf("%s: %s is not bound by every match", e.pos, e.name)
 	}
 	for _, a := range e.attrs {
-		if a.variable != "" && !bound["$"+a.variable] {
+		if a.variable != "" && !bound["$"+a.variable] && !bound[a.variable] {
 			return fmt.Errorf("%s: $%s is not bound by every match", e.pos, a.variable)
 		}
 	}

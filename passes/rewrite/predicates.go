@@ -116,6 +116,25 @@ var predicates = map[string]func(b *Bindings, a []Arg) bool{
 		}
 		return true
 	},
+	// false(x): x is absent or the constant false.
+	"false": func(_ *Bindings, a []Arg) bool {
+		if a[0].Value == nil {
+			return true
+		}
+		d := a[0].Value.Data()
+		if d == nil || d.DType != tensor.Bool || d.Len() != 1 {
+			return false
+		}
+		t, err := d.Tensor()
+		return err == nil && t.Data[0] == 0
+	},
+	// no-zeros(s): the constant list of sizes has no 0, which would copy a dim.
+	"no-zeros": func(_ *Bindings, a []Arg) bool {
+		l, ok := list(a[0].Value)
+		return ok && !slices.Contains(l, 0)
+	},
+	// results(n): the op that is replaced has n results.
+	"results": func(b *Bindings, a []Arg) bool { return b.Root.NumResults() == int(a[0].int()) },
 	// positive(s): a constant scalar is greater than 0.
 	"positive": func(_ *Bindings, a []Arg) bool { f, ok := scalar(a[0].Value); return ok && f > 0 },
 	// broadcasts-into(b, x): combining b with x gives x's shape.
