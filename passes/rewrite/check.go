@@ -221,6 +221,10 @@ func (b *graphBuilder) hole(e *expr) *ir.Value {
 	if v, ok := b.vals[e.name]; ok {
 		return v
 	}
+	if c, ok := b.ex.consts[e.name]; ok {
+		b.vals[e.name] = b.Tensor(constant(c, b.like))
+		return b.vals[e.name]
+	}
 	t, ok := b.ex.types[e.name]
 	if !ok {
 		if e.optional {
@@ -242,4 +246,17 @@ func (b *graphBuilder) hole(e *expr) *ir.Value {
 	}
 	b.vals[e.name] = v
 	return v
+}
+
+// constant makes a tensor of a literal.
+func constant(c any, like tensor.DType) *tensor.Tensor {
+	switch c := c.(type) {
+	case []int64:
+		return tensor.Int64s(c)
+	case int64:
+		return number(like, float64(c))
+	case float32:
+		return number(like, float64(c))
+	}
+	panic(ruleError{fmt.Errorf("%v is no constant", c)})
 }

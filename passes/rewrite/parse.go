@@ -54,10 +54,12 @@ type attrExpr struct {
 	value    any
 }
 
-// example gives the holes of a pattern types, and its variables values.
+// example gives the holes of a pattern types or constant values, and its
+// variables values.
 type example struct {
-	types map[string]ir.Type
-	vars  map[string]any
+	types  map[string]ir.Type
+	consts map[string]any // a number or a list of integers
+	vars   map[string]any
 }
 
 type binding struct {
@@ -434,9 +436,9 @@ func (p *ruleParser) preds() []pred {
 	}
 }
 
-// example reads name=type and $variable=value pairs.
+// example reads name=type, name=constant and $variable=value pairs.
 func (p *ruleParser) example() example {
-	e := example{map[string]ir.Type{}, map[string]any{}}
+	e := example{map[string]ir.Type{}, map[string]any{}, map[string]any{}}
 	for {
 		if p.accept("$") {
 			name := p.word()
@@ -445,7 +447,11 @@ func (p *ruleParser) example() example {
 		} else {
 			name := p.word()
 			p.expect("=")
-			e.types[name] = p.typ()
+			if p.peek() == '[' || p.atNumber() {
+				e.consts[name] = p.value()
+			} else {
+				e.types[name] = p.typ()
+			}
 		}
 		if !p.accept(",") {
 			return e
