@@ -139,35 +139,172 @@ func (b *binder) gemm(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 	return one(g.Work())
 }
 
-// bindMatMul binds the product of two computed tensors.
-func bindMatMul(b *binder, op *ir.Op) ([]rt.Work, error) {
-	x, w, y := op.Operand(0), op.Operand(1), op.Result(0)
-	xs, ws, ys := b.shape(x), b.shape(w), b.shape(y)
-	if !isF32(x) || !isF32(w) || len(xs) < 2 || len(ws) < 2 {
+// matMul binds the product of two computed stacks of matrices, either of
+// which may be a permuted view, and so may be the result.
+func (b *binder) matMul(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.Work, error) {
+	x, w := operand(0), operand(1)
+	y := e.result
+	if y == nil {
+		y = op.Result(0)
+	}
+	xp, wp, yp := b.places[x], b.places[w], b.places[y]
+	if !isF32(x) || !isF32(w) || len(xp.shape) < 2 || len(wp.shape) < 2 || xp.layout != ir.Plain || wp.layout != ir.Plain || yp.layout != ir.Plain {
 		return nil, fmt.Errorf("only matrices of f32 have a kernel")
 	}
-	m, k, n := xs[len(xs)-2], xs[len(xs)-1], ws[len(ws)-1]
+	xs, ws, ys := xp.step(), wp.step(), yp.step()
+	batch := len(yp.shape) - 2
+	xr, wr := len(xs)-2, len(ws)-2
 	g := rt.Gemm{
-		Set: b.set, M: m, N: n, K: k, A: b.ptr(x), LdA: k, B: b.ptr(w), Unpacked: true, LdB: n, C: b.ptr(y), LdC: n,
+		Set: b.set, M: xp.shape[xr], K: xp.shape[xr+1], N: wp.shape[wr+1], A: b.ptr(x), LdA: xs[xr], B: b.ptr(w), Unpacked: true,
+		C: b.ptr(y), LdC: ys[batch], R: b.ptr(e.residual), Clamp: e.clamp, Lo: e.lo, Hi: e.hi,
 	}
-	batch := len(ys) - 2
-	over := ys[:batch]
-	sx, sw, sy := batchStrides(xs, over), batchStrides(ws, over), batchStrides(ys, over)
-	for i, d := range over {
-		g.Batch = append(g.Batch, rt.Batch{N: d, A: sx[i], B: sw[i], C: sy[i]})
+	switch {
+	case xs[xr+1] != 1 || ys[batch+1] != 1:
+		return nil, fmt.Errorf("rows are not dense")
+	case ws[wr+1] == 1:
+		g.LdB = ws[wr]
+	case ws[wr] == 1:
+		g.TransB, g.LdB = true, ws[wr+1]
+	default:
+		return nil, fmt.Errorf("neither rows nor columns are dense")
+	}
+	if e.residual != nil && (yp.strides != nil || b.places[e.residual].strides != nil) {
+		return nil, fmt.Errorf("the residual lies in another order")
+	}
+	for i, d := range yp.shape[:batch] {
+		g.Batch = append(g.Batch, rt.Batch{N: d, A: batchStride(xp, xs, batch-i), B: batchStride(wp, ws, batch-i), C: ys[i]})
+	}
+	var err error
+	g.Post, err = b.post(e, func(v *ir.Value) (rt.Operand, error) {
+		p := b.places[v]
+		if p.strides != nil || p.layout != ir.Plain {
+			return rt.Operand{}, fmt.Errorf("an operand of the epilogue is not dense")
+		}
+		return rt.Operand{Ptr: b.ptr(v), Strides: broadcastStrides(p.shape, yp.shape)}, nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return one(g.Work())
 }
 
-// batchStrides returns the strides of a stack of matrices over batch dims.
-func batchStrides(shape, over []int) []int {
-	dense := rt.Dense(shape)
-	st := make([]int, len(over))
-	lead := shape[:len(shape)-2]
-	for i, d := range lead {
-		if d != 1 {
-			st[len(over)-len(lead)+i] = dense[i]
+// step returns the strides of a place.
+func (p *place) step() []int {
+	if p.strides != nil {
+		return p.strides
+	}
+	return rt.Dense(p.shape)
+}
+
+// batchStride returns a stack's stride along the batch dim that is n dims
+// before the matrices; 0 where it has none or repeats.
+func batchStride(p *place, strides []int, n int) int {
+	i := len(p.shape) - 2 - n
+	if i < 0 || p.shape[i] == 1 {
+		return 0
+	}
+	return strides[i]
+}
+
+// permutedView makes the result of a Transpose a view of its operand, where
+// only products of matrices read it, which take strides.
+func (b *binder) permutedView(op *ir.Op, p *place) bool {
+	if op.Name != "Transpose" || !isF32(op.Result(0)) || p.layout != ir.Plain {
+		return false
+	}
+	src := b.places[op.Operand(0)]
+	perm, ok := permOf(op, len(p.shape))
+	if src == nil || src.strides != nil || src.layout != ir.Plain || !ok || len(perm) < 2 {
+		return false
+	}
+	dense := rt.Dense(src.shape)
+	strides := make([]int, len(perm))
+	for i, a := range perm {
+		strides[i] = dense[a]
+	}
+	n := len(perm)
+	for _, u := range op.Result(0).Uses() {
+		if !readsPermuted(u, strides[n-2] == 1, strides[n-1] == 1) {
+			return false
 		}
 	}
-	return st
+	p.of, p.strides = src, strides
+	return true
+}
+
+// readsPermuted reports whether a use is an operand of a product of matrices
+// that can be read with these columns or rows dense.
+func readsPermuted(u ir.Use, columns, rows bool) bool {
+	op, index := u.Op, u.Index
+	if op.Name == "hone.Fused" {
+		a := anchorOf(op)
+		if a == nil || a.Name != "MatMul" {
+			return false
+		}
+		arg := op.Regions[0].Args[index]
+		if arg.NumUses() != 1 || arg.Uses()[0].Op != a {
+			return false
+		}
+		op, index = a, arg.Uses()[0].Index
+	}
+	if op.Name != "MatMul" {
+		return false
+	}
+	return index == 0 && rows || index == 1 && (rows || columns)
+}
+
+// permutedWrite lets a product of matrices write its result as the Transpose
+// behind it would leave it.
+func (b *binder) permutedWrite(op *ir.Op, p *place, step int) bool {
+	y := op.Result(0)
+	a := op
+	if op.Name == "hone.Fused" {
+		a = anchorOf(op)
+	}
+	if a == nil || a.Name != "MatMul" || y.NumUses() != 1 || y.Uses()[0].Op.Name != "Transpose" || y.Uses()[0].Op.Block() != op.Block() {
+		return false
+	}
+	t := y.Uses()[0].Op
+	perm, ok := permOf(t, len(p.shape))
+	n := len(p.shape)
+	if !ok || n < 2 || perm[n-1] != n-1 {
+		return false
+	}
+	shape, ok := b.shapeOf(t.Result(0).Type)
+	if !ok {
+		return false
+	}
+	q, err := newPlace(t.Result(0).Type, shape)
+	if err != nil {
+		return false
+	}
+	dense := rt.Dense(shape)
+	strides := make([]int, n)
+	for i, a := range perm {
+		strides[a] = dense[i]
+	}
+	q.first, q.last = step, step
+	b.places[t.Result(0)] = q
+	p.of, p.strides = q, strides
+	return true
+}
+
+// permOf returns the permutation of a Transpose.
+func permOf(op *ir.Op, rank int) ([]int, bool) {
+	perm := make([]int, rank)
+	for i := range perm {
+		perm[i] = rank - 1 - i
+	}
+	if v, ok := op.Attrs.Get("perm").([]int64); ok && len(v) != rank {
+		return nil, false
+	}
+	narrow(perm, op, "perm")
+	seen := make([]bool, rank)
+	for _, a := range perm {
+		if a < 0 || a >= rank || seen[a] {
+			return nil, false
+		}
+		seen[a] = true
+	}
+	return perm, true
 }

@@ -20,7 +20,7 @@ var drivers = map[string]driver{
 	convName:     func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.conv(op, op.Operand, epilogue{}) },
 	gemmName:     func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.gemm(op, op.Operand, epilogue{}) },
 	reorderName:  bindReorder,
-	"MatMul":     bindMatMul,
+	"MatMul":     func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.matMul(op, op.Operand, epilogue{}) },
 
 	"MaxPool":           bindPool,
 	"AveragePool":       bindPool,
@@ -80,10 +80,13 @@ func bindFused(b *binder, op *ir.Op) ([]rt.Work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.Name == convName {
+	switch a.Name {
+	case convName:
 		return b.conv(a, outer, e)
+	case gemmName:
+		return b.gemm(a, outer, e)
 	}
-	return b.gemm(a, outer, e)
+	return b.matMul(a, outer, e)
 }
 
 // epilogue is what follows an anchor in its region: the forms that kernels

@@ -169,7 +169,7 @@ func anchorOf(fused *ir.Op) *ir.Op {
 		return nil
 	}
 	for op := range body.Ops() {
-		if op.Name == convName || op.Name == gemmName {
+		if op.Name == convName || op.Name == gemmName || op.Name == "MatMul" {
 			return op
 		}
 	}

@@ -28,7 +28,9 @@ func isAnchor(op *ir.Op, behind []*ir.Op) bool {
 		}
 	case "MatMul":
 		if _, _, ok := gemmWeights(op, op.Operand(1)); !ok {
-			return false
+			// The product of two computed stacks of matrices addresses whatever
+			// broadcasts.
+			return isF32(op.Result(0)) && op.Operand(0).Type.Rank() >= 2 && op.Operand(1).Type.Rank() >= 2 && op.Operand(1).Data() == nil
 		}
 	default:
 		return false

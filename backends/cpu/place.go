@@ -17,6 +17,9 @@ type place struct {
 	shape  []int
 	layout ir.Layout
 	bytes  int
+	// strides in elements, for a value that is another one seen with its dims
+	// permuted; nil where the elements are dense.
+	strides []int
 
 	of     *place // the place whose memory this one shares, nil for its own
 	offset int    // in the arena
@@ -55,10 +58,15 @@ var nothing [rt.Align]byte
 // memory, a blocked one is a copy.
 func (p *place) view(arena rt.Mem) *tensor.Tensor {
 	b := unsafe.Slice((*byte)(p.ptr(arena)), p.bytes)
-	if p.layout == ir.Plain {
+	if p.layout == ir.Plain && p.strides == nil {
 		return &tensor.Tensor{DType: p.dtype, Shape: p.shape, Data: b}
 	}
 	t := tensor.New(p.dtype, p.shape...)
+	if p.strides != nil {
+		size := p.dtype.Size()
+		p.eachPermuted(func(i, at int) { copy(t.Data[i*size:(i+1)*size], b[at*size:]) })
+		return t
+	}
 	eachBlocked(p.shape, func(plain, blocked int) {
 		copy(t.Data[plain*4:plain*4+4], b[blocked*4:])
 	})
@@ -71,6 +79,11 @@ func (p *place) store(arena rt.Mem, t *tensor.Tensor) error {
 		return fmt.Errorf("the result is %s, expected %s%v", t, p.dtype, p.shape)
 	}
 	b := unsafe.Slice((*byte)(p.ptr(arena)), p.bytes)
+	if p.strides != nil {
+		size := p.dtype.Size()
+		p.eachPermuted(func(i, at int) { copy(b[at*size:(at+1)*size], t.Data[i*size:]) })
+		return nil
+	}
 	if p.layout == ir.Plain {
 		copy(b, t.Data)
 		return nil
@@ -80,6 +93,19 @@ func (p *place) store(arena rt.Mem, t *tensor.Tensor) error {
 		copy(b[blocked*4:blocked*4+4], t.Data[plain*4:])
 	})
 	return nil
+}
+
+// eachPermuted calls f with the index of every element in row-major order and
+// in memory.
+func (p *place) eachPermuted(f func(i, at int)) {
+	dense := rt.Dense(p.shape)
+	for i := range product(p.shape) {
+		at := 0
+		for d, st := range p.strides {
+			at += i / dense[d] % p.shape[d] * st
+		}
+		f(i, at)
+	}
 }
 
 // eachBlocked calls f with the index of every element in the row-major and in

@@ -206,6 +206,9 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 			done = false
 			continue
 		}
+		if b.places[v] != nil { // the op before writes it as it is to lie
+			continue
+		}
 		p, err := newPlace(v.Type, shape)
 		if err != nil {
 			return false, fmt.Errorf("result %d: %w", i, err)
@@ -217,6 +220,10 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 		}
 		if src := b.aliased(op, p); src != nil {
 			p.of = src
+			continue
+		}
+		if b.permutedView(op, p) || b.permutedWrite(op, p, step) {
+			done = done && op.Name == "Transpose"
 			continue
 		}
 		p.first, p.last = step, step
