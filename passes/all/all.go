@@ -9,13 +9,14 @@ import (
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
 	_ "github.com/hone-ml/hone/passes/fold"
+	_ "github.com/hone-ml/hone/passes/rules"
 )
 
 func init() {
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
-		{"O1", "fix(fold-constants,cse,dce)"},
-		{"O2", "fix(fold-constants,fold-batchnorm,cse,dce)"},
+		{"O1", "fix(fold-constants,simplify,cse,dce)"},
+		{"O2", "fix(fold-constants,simplify,recognize,fold-batchnorm,cse,dce)"},
 		{"O3", "O2"},
 	} {
 		passes.RegisterLevel(l.name, l.text)

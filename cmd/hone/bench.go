@@ -1,0 +1,108 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/ir"
+)
+
+func init() { commands = append(commands, benchCommand) }
+
+// benchResult is what hone bench --json prints as its last line.
+type benchResult struct {
+	Latency struct {
+		Median float64 `json:"median"`
+		Min    float64 `json:"min"`
+		P90    float64 `json:"p90"`
+		P99    float64 `json:"p99"`
+	} `json:"latency_ms"`
+	Runs    int     `json:"runs"`
+	LoadMS  float64 `json:"load_ms"`
+	PeakRSS float64 `json:"peak_rss_mb"`
+	Tier    string  `json:"tier"`
+	Threads int     `json:"threads"`
+}
+
+func benchCommand(a *app) *cobra.Command {
+	var mf modelFlags
+	var inputs []string
+	var opt hone.SessionOptions
+	var duration time.Duration
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "bench MODEL",
+		Short: "measure the latency of a model or bundle",
+		Args:  exactly(1, "one model or bundle"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			start := time.Now()
+			s, err := openSession(cmd, args[0], &mf, opt)
+			if err != nil {
+				return err
+			}
+			defer s.Close()
+			ins, err := readInputs(s.Inputs(), inputs)
+			if err != nil {
+				return err
+			}
+			if _, err := s.Run(cmd.Context(), ins); err != nil {
+				return err
+			}
+			var r benchResult
+			r.LoadMS = ms(time.Since(start))
+			var times []float64
+			for end := time.Now().Add(duration); len(times) < 3 || time.Now().Before(end); {
+				t := time.Now()
+				if _, err := s.Run(cmd.Context(), ins); err != nil {
+					return err
+				}
+				times = append(times, ms(time.Since(t)))
+			}
+			slices.Sort(times)
+			at := func(q float64) float64 { return times[min(int(q*float64(len(times))), len(times)-1)] }
+			r.Latency.Median, r.Latency.Min, r.Latency.P90, r.Latency.P99 = at(0.5), times[0], at(0.9), at(0.99)
+			r.Runs, r.PeakRSS, r.Tier, r.Threads = len(times), peakRSS(), s.Tier(), opt.Threads
+			if asJSON {
+				return json.NewEncoder(a.out).Encode(r)
+			}
+			fmt.Fprintf(a.out, "median   %9.3f ms\nmin      %9.3f ms\np90      %9.3f ms\np99      %9.3f ms\nruns     %9d\nload     %9.1f ms (with the first run)\npeak RSS %9.1f MB\nkernels  %9s\n",
+				r.Latency.Median, r.Latency.Min, r.Latency.P90, r.Latency.P99, r.Runs, r.LoadMS, r.PeakRSS, r.Tier)
+			return nil
+		},
+	}
+	c.Flags().StringArrayVar(&inputs, "input", nil, "an input: NAME=FILE.npy or NAME=random:SHAPE (default: random)")
+	c.Flags().IntVar(&opt.Threads, "threads", 1, "threads that work on a run; 0 means one a core")
+	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA tier; hone doctor lists them")
+	c.Flags().DurationVar(&duration, "duration", 2*time.Second, "how long to measure")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	mf.add(c)
+	return c
+}
+
+func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+
+// openSession loads a bundle, or compiles a model in memory.
+func openSession(cmd *cobra.Command, path string, mf *modelFlags, opt hone.SessionOptions) (*hone.Session, error) {
+	open, err := mf.options()
+	if err != nil {
+		return nil, err
+	}
+	m, err := hone.Open(path, open)
+	if err != nil {
+		return nil, err
+	}
+	if m.Module().Level == ir.CPU {
+		_ = m.Close()
+		return hone.Load(path, opt)
+	}
+	compiled, err := hone.Compile(cmd.Context(), m, hone.CompileOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return compiled.Session(opt)
+}

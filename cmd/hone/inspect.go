@@ -1,0 +1,79 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/ir"
+)
+
+func init() { commands = append(commands, inspectCommand) }
+
+func inspectCommand(a *app) *cobra.Command {
+	var mf modelFlags
+	var asJSON, asIR bool
+	c := &cobra.Command{
+		Use:   "inspect MODEL",
+		Short: "show what is in a model, an IR dump or a bundle",
+		Args:  exactly(1, "one model, IR dump or bundle"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			opt, err := mf.options()
+			if err != nil {
+				return err
+			}
+			m, err := hone.Open(args[0], opt)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			if asIR {
+				return ir.Fprint(a.out, m.Module(), ir.PrintOptions{})
+			}
+			s := hone.Summarize(m.Module())
+			if asJSON {
+				return json.NewEncoder(a.out).Encode(s)
+			}
+			printSummary(a, m, s)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asIR, "ir", false, "print the IR as text")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	mf.add(c)
+	return c
+}
+
+func printSummary(a *app, m *hone.Model, s *hone.Summary) {
+	fmt.Fprintf(a.out, "%s  level %s", s.Name, s.Level)
+	if s.Producer != "" {
+		fmt.Fprintf(a.out, "  by %s", s.Producer)
+	}
+	for _, o := range s.Opsets {
+		fmt.Fprintf(a.out, "  %s opset %d", cmp.Or(o.Domain, "ai.onnx"), o.Version)
+	}
+	fmt.Fprintln(a.out)
+	for _, p := range s.Inputs {
+		fmt.Fprintf(a.out, "  in   %s: %s\n", p.Name, p.Type)
+	}
+	for _, p := range s.Outputs {
+		fmt.Fprintf(a.out, "  out  %s: %s\n", p.Name, p.Type)
+	}
+	fmt.Fprintf(a.out, "  %d ops, %d parameters, %.1f MB of constants, %s multiply-accumulates\n", s.Ops, s.Parameters, float64(s.Bytes)/1e6, s.MACs)
+	names := slices.SortedFunc(maps.Keys(s.Histogram), func(x, y string) int {
+		return cmp.Or(cmp.Compare(s.Histogram[y], s.Histogram[x]), cmp.Compare(x, y))
+	})
+	for _, n := range names {
+		fmt.Fprintf(a.out, "  %6d  %s\n", s.Histogram[n], n)
+	}
+	if b := m.Bundle(); b != nil {
+		for _, sec := range b.Sections() {
+			fmt.Fprintf(a.out, "  section %-12s %12d bytes\n", sec.Name, len(sec.Data))
+		}
+	}
+}

@@ -1,0 +1,84 @@
+// Command hone compiles, inspects, runs, verifies and measures models.
+//
+// Each subcommand is one file here and holds no logic that the library
+// lacks. Exit codes: 0 for success, 1 for a failure, 2 for bad usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// commands makes the subcommands; each file of this folder adds its own.
+var commands []func(*app) *cobra.Command
+
+// app is what subcommands share.
+type app struct {
+	out, err io.Writer
+	in       io.Reader
+}
+
+// usageError is a mistake in how the command was called.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errSilent ends the program with code 1 when everything has been said.
+var errSilent = errors.New("")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main for tests.
+func run(args []string, in io.Reader, out, errw io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{out: out, err: errw, in: in}
+	root := &cobra.Command{
+		Use:           "hone",
+		Short:         "hone makes neural networks smaller and faster, and proves that they still answer the same",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errw)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	for _, c := range commands {
+		root.AddCommand(c(a))
+	}
+	err := root.ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errSilent):
+		return 1
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(errw, "hone: interrupted")
+		return 1
+	case errors.As(err, &usage):
+		fmt.Fprintf(errw, "hone: %v\n", err)
+		return 2
+	default:
+		fmt.Fprintf(errw, "hone: %v\n", err)
+		return 1
+	}
+}
+
+// exactly is cobra.ExactArgs with our errors.
+func exactly(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usagef("%s takes %s, got %d arguments; see hone %s --help", c.Name(), what, len(args), c.Name())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package main
+
+import "runtime"
+
+// peakRSS returns the memory taken from the system, in MB: the nearest that
+// there is here.
+func peakRSS() float64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.Sys) / 1e6
+}

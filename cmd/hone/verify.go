@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/ir"
+)
+
+func init() { commands = append(commands, verifyCommand) }
+
+func verifyCommand(a *app) *cobra.Command {
+	var mf modelFlags
+	var inputs []string
+	var opt hone.VerifyOptions
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "verify ORIGINAL OPTIMIZED",
+		Short: "run two models on the same inputs and show how far their answers are apart",
+		Args:  exactly(2, "the original and the optimized model"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			open, err := mf.options()
+			if err != nil {
+				return err
+			}
+			x, err := hone.Open(args[0], open)
+			if err != nil {
+				return err
+			}
+			y, err := hone.Open(args[1], open)
+			if err != nil {
+				return err
+			}
+			if y.Module().Level == ir.CPU {
+				if opt.Session, err = hone.Load(args[1], hone.SessionOptions{}); err != nil {
+					return err
+				}
+				defer opt.Session.Close()
+			}
+			ins, err := readInputs(hone.Inputs(x.Module()), inputs)
+			if err != nil {
+				return err
+			}
+			r, err := hone.Verify(cmd.Context(), x, y, ins, opt)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if err := json.NewEncoder(a.out).Encode(r); err != nil {
+					return err
+				}
+			} else {
+				printReport(a, r)
+			}
+			if !r.OK() {
+				return errSilent
+			}
+			return nil
+		},
+	}
+	c.Flags().StringArrayVar(&inputs, "input", nil, "an input: NAME=FILE.npy or NAME=random:SHAPE (default: random)")
+	c.Flags().Float64Var(&opt.Bound, "bound", 1e-4, "largest error allowed, relative to the output's largest element")
+	c.Flags().BoolVar(&opt.Layers, "layers", false, "compare the values inside as well, on the interpreter")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	mf.add(c)
+	return c
+}
+
+func printReport(a *app, r *hone.Report) {
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "output\tmax abs error\trelative to scale\tSNR dB\tcosine\tsame top-1\t\t")
+	for _, o := range r.Outputs {
+		verdict := "ok"
+		if !o.Within(r.Bound) {
+			verdict = "OVER THE BOUND"
+		}
+		fmt.Fprintf(w, "%s\t%.3g\t%.3g\t%.1f\t%.7f\t%.1f %%\t%s\t\n", o.Name, o.MaxAbs, o.MaxRel, o.SNR, o.Cosine, 100*o.Top1, verdict)
+	}
+	for i, l := range r.Layers {
+		if i == 0 {
+			fmt.Fprintln(w, "layer\t\t\t\t\t\t\t")
+		}
+		fmt.Fprintf(w, "%s\t%.3g\t%.3g\t%.1f\t%.7f\t\t\t\n", l.Origin, l.MaxAbs, l.MaxRel, l.SNR, l.Cosine)
+	}
+	_ = w.Flush()
+	if r.First != "" {
+		fmt.Fprintf(a.out, "the first layer over the bound of %g is %s\n", r.Bound, r.First)
+	}
+}

@@ -1,0 +1,249 @@
+// Package hone compiles neural networks ahead of time, in pure Go.
+//
+// Open reads a model, Compile optimizes it and packs it for the CPU, and a
+// Session runs it:
+//
+//	model, err := hone.Open("resnet50.onnx")
+//	compiled, err := hone.Compile(ctx, model, hone.CompileOptions{})
+//	err = compiled.WriteFile("resnet50.hone")
+//	...
+//	session, err := hone.Load("resnet50.hone", hone.SessionOptions{})
+//	outputs, err := session.Run(ctx, map[string]*tensor.Tensor{"input": x})
+//
+// Verify tells whether a compiled model still answers as the original does.
+package hone
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hone-ml/hone/backends/cpu"
+	"github.com/hone-ml/hone/frontend/onnx"
+	"github.com/hone-ml/hone/internal/atomicfile"
+	"github.com/hone-ml/hone/internal/bundle"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
+
+	_ "github.com/hone-ml/hone/passes/all" // the pipelines -O0 to -O3
+)
+
+// Model is a model as it was read: ONNX, IR text, or a bundle's module.
+type Model struct {
+	module *ir.Module
+	path   string
+	bytes  int64
+	bundle *bundle.Bundle // where it is one
+}
+
+// OpenOptions adjust reading.
+type OpenOptions struct {
+	// Dims freezes symbolic dims by name: {"N": 1}.
+	Dims map[string]int64
+	// InputShapes sets the shape of inputs by name, dims below 0 left alone.
+	InputShapes map[string][]int64
+}
+
+// Open reads a model from a file: .onnx, .ir text (with the side file beside
+// it, if there is one) or a .hone bundle. What a file is is told by its
+// content, not its name.
+func Open(path string, opts ...OpenOptions) (*Model, error) {
+	var opt OpenOptions
+	if len(opts) > 0 {
+		opt = opts[0]
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	head, err := readHead(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{path: path, bytes: info.Size()}
+	switch {
+	case bundle.IsBundle(head):
+		if m.bundle, err = bundle.Open(path); err == nil {
+			if m.module, err = m.bundle.Module(); err == nil {
+				err = check(m.module)
+			}
+		}
+	case strings.HasPrefix(strings.TrimSpace(string(head)), "module @"):
+		m.module, err = openText(path)
+	default:
+		m.module, err = onnx.Open(path, onnx.Options{Dims: opt.Dims, InputShapes: opt.InputShapes})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return m, nil
+}
+
+func readHead(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, 256)
+	n, err := io.ReadFull(f, head)
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return nil, err
+	}
+	return head[:n], nil
+}
+
+// maxText bounds the size of an IR dump.
+const maxText = 1 << 30
+
+func openText(path string) (*ir.Module, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxText))
+	if err != nil {
+		return nil, err
+	}
+	var opt ir.ParseOptions
+	if side, err := os.ReadFile(SideFile(path)); err == nil {
+		if opt.Data, err = ir.ReadData(side); err != nil {
+			return nil, fmt.Errorf("%s: %w", SideFile(path), err)
+		}
+	}
+	m, err := ir.Parse(string(src), opt)
+	if err != nil {
+		return nil, err
+	}
+	return m, check(m)
+}
+
+// SideFile returns the path of the file that holds the constants of an IR
+// dump: model.ir has model.ir.data.
+func SideFile(path string) string { return path + ".data" }
+
+// check verifies a module that came from outside, and computes its types
+// anew, so that none of them is a claim.
+func check(m *ir.Module) error {
+	if err := ops.Verify(m); err != nil {
+		return err
+	}
+	return ops.InferModule(m)
+}
+
+// NewModel wraps a module that was built or changed in memory.
+func NewModel(m *ir.Module) *Model { return &Model{module: m} }
+
+// Module returns the model's IR. Changing it changes the model.
+func (m *Model) Module() *ir.Module { return m.module }
+
+// Path returns the file that the model was read from.
+func (m *Model) Path() string { return m.path }
+
+// Bytes returns the size of that file.
+func (m *Model) Bytes() int64 { return m.bytes }
+
+// Bundle returns the sections of the bundle that the model was read from,
+// nil where it was not.
+func (m *Model) Bundle() *bundle.Bundle { return m.bundle }
+
+// Close releases the mapped file. Constants must not be read any more.
+func (m *Model) Close() error {
+	if m.bundle != nil {
+		return m.bundle.Close()
+	}
+	return nil
+}
+
+// Optimize runs a pipeline over the model: "O2", or any text that
+// passes.ParsePipeline takes.
+func (m *Model) Optimize(ctx *passes.Context, pipeline string) error {
+	p, err := passes.ParsePipeline(pipeline)
+	if err != nil {
+		return err
+	}
+	_, err = p.Run(ctx, m.module)
+	return err
+}
+
+// CompileOptions adjust Compile.
+type CompileOptions struct {
+	// Pipeline optimizes the model before it is lowered; "" means O2.
+	Pipeline string
+	// Context carries limits, dumps and timing; nil means none.
+	Context *passes.Context
+	// Preprocess is the JSON of the preprocessing to store, if any.
+	Preprocess []byte
+}
+
+// Compiled is a model lowered for the CPU.
+type Compiled struct {
+	module *ir.Module
+	Stats  CompileStats
+	extra  []bundle.Section
+}
+
+// CompileStats says what compiling did.
+type CompileStats struct {
+	OpsBefore int           `json:"ops_before"`
+	OpsAfter  int           `json:"ops_after"`
+	Source    string        `json:"source"`
+	Pipeline  string        `json:"pipeline"`
+	Passes    []passes.Stat `json:"-"`
+}
+
+// Compile optimizes a model and lowers it for the CPU. The model is not
+// changed.
+func Compile(ctx context.Context, m *Model, opt CompileOptions) (*Compiled, error) {
+	if m.module.Level == ir.CPU {
+		return nil, fmt.Errorf("%s is compiled already", m.path)
+	}
+	c := opt.Context
+	if c == nil {
+		c = passes.NewContext(ctx)
+	}
+	if opt.Pipeline == "" {
+		opt.Pipeline = "O2"
+	}
+	module := m.module.Clone()
+	stats := CompileStats{OpsBefore: passes.CountOps(module), Source: filepath.Base(m.path), Pipeline: opt.Pipeline}
+	p, err := passes.ParsePipeline(opt.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []passes.Pass{p, cpu.Pipeline()} {
+		if _, err := p.Run(c, module); err != nil {
+			return nil, err
+		}
+	}
+	stats.OpsAfter, stats.Passes = passes.CountOps(module), c.Stats
+	out := &Compiled{module: module, Stats: stats}
+	facts, err := json.Marshal(stats)
+	if err != nil {
+		return nil, err
+	}
+	out.extra = append(out.extra, bundle.Section{Name: "facts", Data: facts})
+	if opt.Preprocess != nil {
+		out.extra = append(out.extra, bundle.Section{Name: "preprocess", Data: opt.Preprocess})
+	}
+	return out, nil
+}
+
+// Module returns the lowered IR.
+func (c *Compiled) Module() *ir.Module { return c.module }
+
+// WriteFile writes the bundle; the file appears when it is whole.
+func (c *Compiled) WriteFile(ctx context.Context, path string) error {
+	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return bundle.Write(f, c.module, c.extra...) })
+}
+
+// Session starts a session on the module without a file in between.
+func (c *Compiled) Session(opt SessionOptions) (*Session, error) {
+	return newSession(c.module, nil, opt)
+}

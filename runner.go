@@ -1,0 +1,151 @@
+package hone
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hone-ml/hone/internal/compare"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/interp"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// Tap receives the values that a run computes, with the origin that names
+// them in the source model.
+type Tap func(origin ir.Origin, t *tensor.Tensor)
+
+// Reference runs a model on the reference interpreter: slowly, and as the
+// definition of every operator says. tap may be nil.
+func (m *Model) Reference(ctx context.Context, inputs map[string]*tensor.Tensor, tap Tap) (map[string]*tensor.Tensor, error) {
+	ins, err := order(Inputs(m.module), inputs)
+	if err != nil {
+		return nil, err
+	}
+	opt := interp.Options{}
+	if tap != nil {
+		opt.Observe = func(v *ir.Value, x tensor.Value) {
+			if t, ok := x.(*tensor.Tensor); ok && v.Origin.Name != "" {
+				tap(v.Origin, t)
+			}
+		}
+	}
+	outs, err := interp.New(m.module).Run(ctx, ins, opt)
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]*tensor.Tensor{}
+	for i, p := range Outputs(m.module) {
+		t, ok := outs[i].(*tensor.Tensor)
+		if !ok {
+			return nil, fmt.Errorf("output %q is no tensor but %s", p.Name, p.Type)
+		}
+		named[p.Name] = t
+	}
+	return named, nil
+}
+
+// OutputDiff is how one output of a model differs from another model's.
+type OutputDiff struct {
+	Name string `json:"name"`
+	*compare.Diff
+}
+
+// LayerDiff is how one value inside of a model differs.
+type LayerDiff struct {
+	Origin string `json:"origin"`
+	*compare.Diff
+}
+
+// Report is the answer of Verify.
+type Report struct {
+	Outputs []OutputDiff `json:"outputs"`
+	// Layers has the values that both models name, in the order of the second;
+	// empty unless VerifyOptions.Layers asks for them.
+	Layers []LayerDiff `json:"layers,omitempty"`
+	// First is the first layer whose error passes the bound, "" where none
+	// does.
+	First string  `json:"first,omitempty"`
+	Bound float64 `json:"bound"`
+}
+
+// OK reports whether every output is within the bound.
+func (r *Report) OK() bool {
+	for _, o := range r.Outputs {
+		if !o.Within(r.Bound) {
+			return false
+		}
+	}
+	return true
+}
+
+// VerifyOptions adjust Verify.
+type VerifyOptions struct {
+	// Bound is the largest error allowed, relative to the largest element of
+	// the output; 0 means 1e-4.
+	Bound float64
+	// Layers compares the values inside as well. Both models then run on the
+	// interpreter.
+	Layers bool
+	// Session runs the second model; nil means the interpreter does.
+	Session *Session
+}
+
+// Verify runs two models on the same inputs and reports how far the answers of
+// b are from those of a, the original, which runs on the interpreter.
+func Verify(ctx context.Context, a, b *Model, inputs map[string]*tensor.Tensor, opt VerifyOptions) (*Report, error) {
+	if opt.Bound == 0 {
+		opt.Bound = 1e-4
+	}
+	layers := map[string]*tensor.Tensor{}
+	var tap Tap
+	if opt.Layers {
+		tap = func(o ir.Origin, t *tensor.Tensor) {
+			if o.Relation == ir.Exact {
+				layers[o.Name] = t
+			}
+		}
+	}
+	want, err := a.Reference(ctx, inputs, tap)
+	if err != nil {
+		return nil, fmt.Errorf("the original: %w", err)
+	}
+	r := &Report{Bound: opt.Bound}
+	if opt.Layers {
+		tap = func(o ir.Origin, t *tensor.Tensor) {
+			w := layers[o.Name]
+			if w == nil || o.Relation != ir.Exact {
+				return
+			}
+			delete(layers, o.Name)
+			d, err := compare.Tensors(t, w)
+			if err != nil {
+				return // another shape: the two do not stand for the same value
+			}
+			r.Layers = append(r.Layers, LayerDiff{o.Name, d})
+			if r.First == "" && !d.Within(opt.Bound) {
+				r.First = o.Name
+			}
+		}
+	}
+	var got map[string]*tensor.Tensor
+	if opt.Session != nil && !opt.Layers {
+		got, err = opt.Session.Run(ctx, inputs)
+	} else {
+		got, err = b.Reference(ctx, inputs, tap)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the optimized model: %w", err)
+	}
+	for _, p := range Outputs(a.module) {
+		g := got[p.Name]
+		if g == nil {
+			return nil, fmt.Errorf("the optimized model has no output %q", p.Name)
+		}
+		d, err := compare.Tensors(g, want[p.Name])
+		if err != nil {
+			return nil, fmt.Errorf("output %q: %w", p.Name, err)
+		}
+		r.Outputs = append(r.Outputs, OutputDiff{p.Name, d})
+	}
+	return r, nil
+}

@@ -1,0 +1,185 @@
+package hone
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hone-ml/hone/backends/cpu"
+	"github.com/hone-ml/hone/internal/bundle"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// SessionOptions adjust a session.
+type SessionOptions struct {
+	// Threads is the most goroutines that work on one run; 0 means one a core.
+	// Results do not depend on it.
+	Threads int
+	// Tier forces an ISA tier by name; "" takes the best that this CPU has.
+	Tier string
+	// CacheBytes bounds the memory kept for shapes seen before.
+	CacheBytes int
+	// Check reads all weights and compares their checksums before the first
+	// run. Always check a file that somebody else could have changed.
+	Check bool
+}
+
+// Port is an input or output of a model.
+type Port struct {
+	Name string
+	Type ir.Type
+}
+
+// Session runs a compiled model. It may be used by many goroutines at once.
+type Session struct {
+	cpu    *cpu.Session
+	bundle *bundle.Bundle
+}
+
+// Load opens a bundle and starts a session on it. Weights stay in the file,
+// which must not be changed in place while the session is open; replacing it
+// by renaming is fine.
+func Load(path string, opt SessionOptions) (*Session, error) {
+	b, err := bundle.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s, err := loadBundle(b, opt)
+	if err != nil {
+		_ = b.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func loadBundle(b *bundle.Bundle, opt SessionOptions) (*Session, error) {
+	if opt.Check {
+		if err := b.Check(); err != nil {
+			return nil, err
+		}
+	}
+	m, err := b.Module()
+	if err != nil {
+		return nil, err
+	}
+	if err := check(m); err != nil {
+		return nil, err
+	}
+	return newSession(m, b, opt)
+}
+
+func newSession(m *ir.Module, b *bundle.Bundle, opt SessionOptions) (*Session, error) {
+	s, err := cpu.NewSession(m, cpu.Options{Threads: opt.Threads, Tier: opt.Tier, CacheBytes: opt.CacheBytes})
+	if err != nil {
+		return nil, err
+	}
+	return &Session{cpu: s, bundle: b}, nil
+}
+
+// Inputs returns the model's inputs.
+func (s *Session) Inputs() []Port { return Inputs(s.cpu.Module()) }
+
+// Outputs returns the model's outputs.
+func (s *Session) Outputs() []Port { return Outputs(s.cpu.Module()) }
+
+// Inputs returns the inputs of a module.
+func Inputs(m *ir.Module) []Port {
+	var ps []Port
+	for _, a := range m.Main().Body.Args {
+		ps = append(ps, Port{a.Name, a.Type})
+	}
+	return ps
+}
+
+// Outputs returns the outputs of a module.
+func Outputs(m *ir.Module) []Port {
+	var ps []Port
+	for i, v := range m.Main().Results() {
+		ps = append(ps, Port{m.Main().Outputs[i], v.Type})
+	}
+	return ps
+}
+
+// Tier returns the name of the ISA tier in use.
+func (s *Session) Tier() string { return s.cpu.Tier() }
+
+// CPU returns the session below, which answers questions about plans.
+func (s *Session) CPU() *cpu.Session { return s.cpu }
+
+// Preprocess returns the JSON of the preprocessing stored with the model, nil
+// where there is none.
+func (s *Session) Preprocess() []byte {
+	if s.bundle == nil {
+		return nil
+	}
+	return s.bundle.Section("preprocess")
+}
+
+// Run computes the outputs by name from inputs by name.
+func (s *Session) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error) {
+	ins, err := order(s.Inputs(), inputs)
+	if err != nil {
+		return nil, err
+	}
+	outs, err := s.cpu.Run(ctx, ins)
+	if err != nil {
+		return nil, err
+	}
+	named := make(map[string]*tensor.Tensor, len(outs))
+	for i, p := range s.Outputs() {
+		t, ok := outs[i].(*tensor.Tensor)
+		if !ok {
+			return nil, fmt.Errorf("output %q is no tensor but %s: RunValues returns it", p.Name, p.Type)
+		}
+		named[p.Name] = t
+	}
+	return named, nil
+}
+
+// RunValues is Run for models with sequences, optionals or maps; values are in
+// the order of Inputs and Outputs.
+func (s *Session) RunValues(ctx context.Context, inputs []tensor.Value) ([]tensor.Value, error) {
+	return s.cpu.Run(ctx, inputs)
+}
+
+// Shrink frees the memory of every plan that is not running.
+func (s *Session) Shrink() { s.cpu.Shrink() }
+
+// Close frees the session's memory. No run may be under way.
+func (s *Session) Close() error {
+	s.cpu.Shrink()
+	if s.bundle != nil {
+		return s.bundle.Close()
+	}
+	return nil
+}
+
+// order puts named inputs in the model's order. Errors name the nearest name
+// where one is unknown.
+func order(ports []Port, inputs map[string]*tensor.Tensor) ([]tensor.Value, error) {
+	ins := make([]tensor.Value, len(ports))
+	left := maps.Clone(inputs)
+	for i, p := range ports {
+		t, ok := inputs[p.Name]
+		if !ok || t == nil {
+			return nil, fmt.Errorf("input %q is missing; the model takes %s", p.Name, signature(ports))
+		}
+		ins[i] = t
+		delete(left, p.Name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(left)) {
+		return nil, fmt.Errorf("there is no input %q; the model takes %s", name, signature(ports))
+	}
+	return ins, nil
+}
+
+func signature(ports []Port) string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.Name + " " + p.Type.String()
+	}
+	return strings.Join(names, ", ")
+}
