@@ -1,0 +1,237 @@
+package cpu_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/backends/cpu"
+	"github.com/hone-ml/hone/backends/cpu/kernels"
+	"github.com/hone-ml/hone/internal/compare"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/interp"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/tensor"
+
+	_ "github.com/hone-ml/hone/passes/all"
+)
+
+// programs are small modules, each a way in which ops are lowered, laid out
+// and bound. Inputs called w... become constants. kernels says how many ops
+// may be left to the reference.
+var programs = []struct {
+	name      string
+	inputs    string
+	body      string // without types: they are inferred
+	outputs   int
+	fallbacks int
+}{
+	{"gemm with bias and relu", "x: f32[N,37], w: f32[37,50], wb: f32[50]", "a = MatMul(x, w)\nb = Add(a, wb)\nRelu(b)", 1, 0},
+	{"gemm with gelu", "x: f32[N,5,32], w: f32[32,64], wb: f32[64]", "a = MatMul(x, w)\nb = Add(a, wb)\nGelu(b)", 1, 0},
+	{"gemm with residual", "x: f32[N,48], w: f32[48,48], wb: f32[48]", "a = MatMul(x, w)\nb = Add(a, wb)\nAdd(b, x)", 1, 0},
+	{"onnx gemm", "x: f32[N,20], w: f32[33,20], wb: f32[33]", "Gemm(x, w, wb) {transB=1}", 1, 0},
+	{"first convolution", "x: f32[N,3,17,19], w: f32[24,3,3,3], wb: f32[24]", "a = Conv(x, w, wb) {pads=[1,1,1,1], strides=[2,2]}\nRelu(a)", 1, 0},
+	{"chain of convolutions", "x: f32[N,3,16,16], w: f32[32,3,3,3], w2: f32[40,32,1,1], w3: f32[16,40,3,3]",
+		"a = Conv(x, w) {pads=[1,1,1,1]}\nb = Relu(a)\nc = Conv(b, w2)\nd = Clip(c, ${0.0}, ${6.0})\nConv(d, w3) {pads=[0,1,2,3]}", 1, 0},
+	{"residual block", "x: f32[N,32,9,9], w: f32[32,32,3,3], w2: f32[32,32,3,3], wb: f32[32]",
+		"a = Conv(x, w, wb) {pads=[1,1,1,1]}\nb = Relu(a)\nc = Conv(b, w2, wb) {pads=[1,1,1,1]}\nd = Add(c, x)\nRelu(d)", 1, 0},
+	{"depthwise", "x: f32[N,24,12,12], w: f32[24,1,3,3], wb: f32[24]", "a = Conv(x, w, wb) {group=24, pads=[1,1,1,1], strides=[2,2]}\nb = HardSwish(a)\nAdd(b, a)", 1, 0},
+	{"groups", "x: f32[N,64,7,7], w: f32[32,32,3,3]", "Conv(x, w) {group=2, dilations=[2,2], pads=[2,2,2,2]}", 1, 0},
+	{"one spatial dim", "x: f32[N,16,50], w: f32[20,16,5]", "a = Conv(x, w) {strides=[2], pads=[2,2]}\nSigmoid(a)", 1, 0},
+	{"odd groups have no kernel", "x: f32[N,6,7,7], w: f32[9,2,3,3]", "Conv(x, w) {group=3}", 1, 1},
+	{"pooling", "x: f32[N,16,15,15], w: f32[20,16,1,1]",
+		"a = Conv(x, w)\nb = MaxPool(a) {kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]}\nc = AveragePool(b) {kernel_shape=[2,2]}\nd = GlobalAveragePool(c)\nFlatten(d)", 1, 0},
+	{"squeeze and excite", "x: f32[N,16,8,8], w: f32[24,16,1,1], w1: f32[8,24,1,1], w2: f32[24,8,1,1]",
+		"a = Conv(x, w)\np = GlobalAveragePool(a)\nq = Conv(p, w1)\nr = Relu(q)\ns = Conv(r, w2)\nt = Sigmoid(s)\nMul(a, t)", 1, 0},
+	{"concat of blocks", "x: f32[N,16,8,8], w: f32[32,16,1,1], w2: f32[16,16,1,1]", "a = Conv(x, w)\nb = Conv(x, w2)\nConcat(a, b) {axis=1}", 1, 0},
+	{"affine channels", "x: f32[N,16,8,8], w: f32[20,16,1,1], ws: f32[20,1,1], wt: f32[1,20,1,1]", "a = Conv(x, w)\nb = Mul(a, ws)\nc = Add(b, wt)\nExp(c)", 1, 0},
+	{"pad lanes stay zero", "x: f32[N,16,8,8], w: f32[20,16,1,1], w2: f32[8,20,3,3]", "a = Conv(x, w)\nb = Exp(a)\nc = MaxPool(b) {kernel_shape=[2,2]}\nd = Cos(c)\nb2 = Conv(b, w2)\nAdd(b2, b2)", 1, 0},
+	{"attention", "q: f32[N,S,4,8], k: f32[N,S,4,8], v: f32[N,S,4,8], m: f32[N,1,1,S]",
+		"a = Transpose(q) {perm=[0,2,1,3]}\nb = Transpose(k) {perm=[0,2,3,1]}\nc = Transpose(v) {perm=[0,2,1,3]}\n" +
+			"s = MatMul(a, b)\nt = Mul(s, ${0.35})\nu = Add(t, m)\np = Softmax(u) {axis=-1}\no = MatMul(p, c)\nTranspose(o) {perm=[0,2,1,3]}", 1, 0},
+	{"layer norm", "x: f32[N,7,40], w: f32[40], wb: f32[40]", "LayerNormalization(x, w, wb) {axis=-1}", 1, 0},
+	{"reductions", "x: f32[N,6,10]", "a = ReduceMean(x, ${[-1]})\nb = ReduceMax(x, ${[1,2]})\nMul(a, b)", 1, 0},
+	{"movement", "x: f32[N,6,10]", "a = Slice(x, ${[1]}, ${[9]}, ${[2]}, ${[3]})\nb = Concat(a, a) {axis=2}\nc = Expand(b, ${[1,1,1]})\nd = Pad(c, ${[0,1,0,0,0,2]})\nTranspose(d) {perm=[2,0,1]}", 1, 0},
+	{"embedding", "i: i64[N,5], w: f32[16,24]", "Gather(w, i)", 1, 0},
+	{"a size that only a run tells", "x: f32[N,6]", "a = NonZero(x)\nb = Cast(a) {to=1}\nAdd(b, b)", 1, 3},
+}
+
+// build makes a module from a program.
+func build(t *testing.T, inputs, body string, seed uint64) *ir.Module {
+	m := ir.NewModule("m", ops.NewestOpset(""))
+	b := ir.AtEnd(m.Main().Body)
+	vals := map[string]*ir.Value{}
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for _, in := range strings.Split(inputs, ", ") {
+		name, typ, _ := strings.Cut(in, ": ")
+		ty, err := ir.ParseType(typ)
+		require.NoError(t, err)
+		if name[0] == 'w' {
+			shape, _ := ty.StaticShape()
+			vals[name] = b.Tensor(random(ty.DType, shape, rng, 0.2))
+		} else {
+			vals[name] = m.Main().AddInput(name, ty)
+		}
+	}
+	var last *ir.Value
+	for _, line := range strings.Split(body, "\n") {
+		name, call, named := strings.Cut(line, " = ")
+		if !named {
+			call = line
+		}
+		last = buildOp(t, b, vals, call)
+		vals[name] = last
+	}
+	m.Main().Return([]string{"y"}, last)
+	require.NoError(t, ops.Verify(m))
+	return m
+}
+
+// buildOp reads Op(a, b, ${constant}) {attributes} by the IR's own parser.
+func buildOp(t *testing.T, b *ir.Builder, vals map[string]*ir.Value, call string) *ir.Value {
+	name, rest, _ := strings.Cut(call, "(")
+	end := strings.LastIndex(rest, ")")
+	if i := strings.Index(rest, ") {"); i >= 0 {
+		end = i
+	}
+	var operands []*ir.Value
+	for _, a := range splitTop(rest[:end]) {
+		c, ok := strings.CutPrefix(a, "${")
+		if !ok {
+			require.NotNil(t, vals[a], "%s in %s", a, call)
+			operands = append(operands, vals[a])
+			continue
+		}
+		c = strings.TrimSuffix(c, "}")
+		typ := "f32[]"
+		if strings.HasPrefix(c, "[") {
+			typ = fmt.Sprintf("i64[%d]", strings.Count(c, ",")+1)
+		} else {
+			c = "[" + c + "]"
+		}
+		m, err := ir.Parse("module @m opset=1\nfunc @main() -> (y: "+typ+") { %0 = const "+typ+" "+c+"\nreturn(%0) }", ir.ParseOptions{})
+		require.NoError(t, err)
+		operands = append(operands, b.Constant(m.Main().Results()[0].Data()))
+	}
+	m, err := ir.Parse("module @m opset=1\nfunc @main() -> () { X()"+strings.TrimPrefix(rest[end:], ")")+"\nreturn() }", ir.ParseOptions{})
+	require.NoError(t, err, call)
+	op, err := ops.Build(b, name, operands, m.Main().Body.First().Attrs...)
+	require.NoError(t, err)
+	return op.Result(0)
+}
+
+func splitTop(s string) []string {
+	var parts []string
+	depth, start := 0, 0
+	for i, c := range s {
+		switch {
+		case strings.ContainsRune("[{(", c):
+			depth++
+		case strings.ContainsRune("]})", c):
+			depth--
+		case c == ',' && depth == 0:
+			parts = append(parts, strings.TrimSpace(s[start:i]))
+			start = i + 1
+		}
+	}
+	return append(parts, strings.TrimSpace(s[start:]))
+}
+
+func random(d tensor.DType, shape []int, rng *rand.Rand, scale float64) *tensor.Tensor {
+	x := tensor.New(d, shape...)
+	for i := range x.Len() {
+		switch d {
+		case tensor.Float32:
+			tensor.Of[float32](x)[i] = float32(rng.NormFloat64() * scale)
+		case tensor.Int64:
+			tensor.Of[int64](x)[i] = int64(rng.IntN(16))
+		}
+	}
+	return x
+}
+
+// values makes inputs with the symbols N and S bound.
+func values(m *ir.Module, n, s int64, seed uint64) []tensor.Value {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	var ins []tensor.Value
+	for _, a := range m.Main().Body.Args {
+		shape := make([]int, len(a.Type.Dims))
+		for i, d := range a.Type.Dims {
+			v, err := d.Eval(map[string]int64{"N": n, "S": s})
+			if err != nil {
+				panic(err)
+			}
+			shape[i] = int(v)
+		}
+		ins = append(ins, random(a.Type.DType, shape, rng, 1))
+	}
+	return ins
+}
+
+func lower(t *testing.T, m *ir.Module) *ir.Module {
+	low := m.Clone()
+	ctx := passes.NewContext(context.Background())
+	ctx.VerifyEach = true
+	p, err := passes.ParsePipeline("O2")
+	require.NoError(t, err)
+	_, err = passes.NewPipeline(p, cpu.Pipeline()).Run(ctx, low)
+	require.NoError(t, err)
+	require.NoError(t, ops.Verify(low))
+	return low
+}
+
+// Every program gives the interpreter's answers on every tier, lowered and
+// not, and the same bits for any number of threads and place in a batch.
+func TestProgramsAnswerLikeTheInterpreter(t *testing.T) {
+	ctx := context.Background()
+	for _, c := range programs {
+		t.Run(c.name, func(t *testing.T) {
+			m := build(t, c.inputs, c.body, 3)
+			low := lower(t, m)
+			text, err := ir.Print(low)
+			require.NoError(t, err)
+			for _, n := range []int64{1, 3} {
+				ins := values(m, n, 5+n, uint64(n))
+				want, err := interp.New(m).Run(ctx, ins, interp.Options{})
+				require.NoError(t, err)
+				viaInterp, err := interp.New(low).Run(ctx, ins, interp.Options{})
+				require.NoError(t, err, text)
+				near(t, viaInterp, want, text)
+				for _, tier := range kernels.Available() {
+					var first []tensor.Value
+					for _, threads := range []int{1, 2, 4} {
+						s, err := cpu.NewSession(low, cpu.Options{Threads: threads, Tier: tier.String()})
+						require.NoError(t, err)
+						got, err := s.Run(ctx, ins)
+						require.NoError(t, err, text)
+						near(t, got, want, text)
+						if first == nil {
+							first = got
+						}
+						require.Equal(t, first[0].(*tensor.Tensor).Data, got[0].(*tensor.Tensor).Data, "%d threads give other bits", threads)
+						fb, err := s.Fallbacks(ins)
+						require.NoError(t, err)
+						count := 0
+						for _, f := range fb {
+							count += f.Count
+						}
+						require.LessOrEqual(t, count, c.fallbacks, "%v\n%s", fb, text)
+						s.Shrink()
+					}
+				}
+			}
+		})
+	}
+}
+
+func near(t *testing.T, got, want []tensor.Value, text string) {
+	t.Helper()
+	d, err := compare.Tensors(got[0].(*tensor.Tensor), want[0].(*tensor.Tensor))
+	require.NoError(t, err, text)
+	require.True(t, d.Within(2e-5), "error %g at a scale of %g\n%s", d.MaxAbs, d.Scale, text)
+}

@@ -1,0 +1,111 @@
+package bundle
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// sample is a module with constants of several sizes, one of them twice.
+func sample() *ir.Module {
+	m := ir.NewModule("m", 28)
+	b := ir.AtEnd(m.Main().Body)
+	big := tensor.New(tensor.Float32, 300, 1000) // over a megabyte
+	for i := range tensor.Of[float32](big) {
+		tensor.Of[float32](big)[i] = float32(i)
+	}
+	x := b.Tensor(big)
+	y := b.Tensor(tensor.From(tensor.Int8, make([]int8, 33), 33))
+	z := b.Tensor(big.Clone())
+	m.Main().Return([]string{"x", "y", "z"}, x, y, z)
+	return m
+}
+
+func write(t testing.TB, m *ir.Module, others ...Section) []byte {
+	var b bytes.Buffer
+	require.NoError(t, Write(&b, m, others...))
+	return b.Bytes()
+}
+
+func TestRoundTrip(t *testing.T) {
+	data := write(t, sample(), Section{"facts", []byte(`{"a":1}`)})
+	require.Equal(t, data, write(t, sample(), Section{"facts", []byte(`{"a":1}`)}), "the same module gives the same bytes")
+	require.Less(t, len(data), 1_300_000, "equal constants are stored once")
+	b, err := Read(data)
+	require.NoError(t, err)
+	require.NoError(t, b.Check())
+	require.Equal(t, `{"a":1}`, string(b.Section("facts")))
+	m, err := b.Module()
+	require.NoError(t, err)
+	want, err := ir.Print(sample())
+	require.NoError(t, err)
+	got, err := ir.Print(m)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	x, err := m.Main().Results()[0].Data().Tensor()
+	require.NoError(t, err)
+	require.Equal(t, float32(299_999), tensor.Of[float32](x)[299_999])
+}
+
+// Every single byte that is changed is noticed: at once outside of the
+// weights, and by Check in them.
+func TestDamageIsNoticed(t *testing.T) {
+	data := write(t, sample())
+	step := 1
+	for i := 0; i < len(data); i += step {
+		if i > 4096 {
+			step = 9973
+		}
+		bad := bytes.Clone(data)
+		bad[i] ^= 0x40
+		b, err := Read(bad)
+		if err == nil {
+			err = b.Check()
+		}
+		if err == nil && inPadding(data, i) {
+			continue
+		}
+		require.Error(t, err, "byte %d", i)
+	}
+	for n := 0; n < len(data); n += 1013 {
+		_, err := Read(data[:n])
+		require.Error(t, err, "cut at %d", n)
+	}
+}
+
+// inPadding reports whether a byte belongs to no section: those between them,
+// and the unused ones of the header and the weights' own table entry.
+func inPadding(data []byte, i int) bool {
+	if i >= 28 && i < headerSize {
+		return true
+	}
+	b, err := Read(data)
+	if err != nil || i < headerSize+len(b.names)*entrySize {
+		return false
+	}
+	for _, s := range b.Sections() {
+		if start := bytes.Index(data, s.Data[:min(64, len(s.Data))]); len(s.Data) > 0 && i >= start && i < start+len(s.Data) {
+			return false
+		}
+	}
+	return true
+}
+
+func FuzzRead(f *testing.F) {
+	m := ir.NewModule("m", 28)
+	v := ir.AtEnd(m.Main().Body).Tensor(tensor.New(tensor.Float32, 5, 5))
+	m.Main().Return([]string{"x"}, v)
+	f.Add(write(f, m))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		b, err := Read(data)
+		if err != nil {
+			return
+		}
+		_ = b.Check()
+		_, _ = b.Module()
+	})
+}
