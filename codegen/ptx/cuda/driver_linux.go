@@ -1,0 +1,286 @@
+//go:build linux && (amd64 || arm64)
+
+package cuda
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+
+	"github.com/hone-ml/hone/codegen/ptx"
+)
+
+// driver holds the functions of libcuda that are used. Each returns a CUresult.
+type driver struct {
+	init               func(flags uint32) int32
+	getErrorString     func(code int32, text **byte) int32
+	deviceGetCount     func(n *int32) int32
+	deviceGet          func(dev *int32, ordinal int32) int32
+	deviceGetName      func(name *byte, size, dev int32) int32
+	deviceGetAttribute func(v *int32, attribute, dev int32) int32
+	deviceTotalMem     func(bytes *uint64, dev int32) int32
+	primaryCtxRetain   func(ctx *uintptr, dev int32) int32
+	primaryCtxRelease  func(dev int32) int32
+	ctxSetCurrent      func(ctx uintptr) int32
+	ctxSynchronize     func() int32
+	moduleLoadData     func(module *uintptr, image *byte) int32
+	moduleUnload       func(module uintptr) int32
+	moduleGetFunction  func(f *uintptr, module uintptr, name *byte) int32
+	memAlloc           func(ptr *uint64, bytes uint64) int32
+	memFree            func(ptr uint64) int32
+	memcpyHtoD         func(dst uint64, src *byte, bytes uint64) int32
+	memcpyDtoH         func(dst *byte, src uint64, bytes uint64) int32
+	eventCreate        func(e *uintptr, flags uint32) int32
+	eventRecord        func(e, stream uintptr) int32
+	eventSynchronize   func(e uintptr) int32
+	eventElapsedTime   func(ms *float32, from, to uintptr) int32
+	eventDestroy       func(e uintptr) int32
+	launch             uintptr // cuLaunchKernel has too many arguments for RegisterFunc to be worth it
+}
+
+// open loads the driver once.
+var open = sync.OnceValues(func() (*driver, error) {
+	lib, err := purego.Dlopen("libcuda.so.1", purego.RTLD_NOW|purego.RTLD_GLOBAL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: NVIDIA's driver library libcuda.so.1 is not installed", ErrNoGPU)
+	}
+	d := new(driver)
+	for name, f := range map[string]any{
+		"cuInit": &d.init, "cuGetErrorString": &d.getErrorString, "cuDeviceGetCount": &d.deviceGetCount, "cuDeviceGet": &d.deviceGet,
+		"cuDeviceGetName": &d.deviceGetName, "cuDeviceGetAttribute": &d.deviceGetAttribute, "cuDeviceTotalMem_v2": &d.deviceTotalMem,
+		"cuDevicePrimaryCtxRetain": &d.primaryCtxRetain, "cuDevicePrimaryCtxRelease_v2": &d.primaryCtxRelease, "cuCtxSetCurrent": &d.ctxSetCurrent,
+		"cuCtxSynchronize": &d.ctxSynchronize, "cuModuleLoadData": &d.moduleLoadData, "cuModuleUnload": &d.moduleUnload,
+		"cuModuleGetFunction": &d.moduleGetFunction, "cuMemAlloc_v2": &d.memAlloc, "cuMemFree_v2": &d.memFree,
+		"cuMemcpyHtoD_v2": &d.memcpyHtoD, "cuMemcpyDtoH_v2": &d.memcpyDtoH, "cuEventCreate": &d.eventCreate, "cuEventRecord": &d.eventRecord,
+		"cuEventSynchronize": &d.eventSynchronize, "cuEventElapsedTime": &d.eventElapsedTime, "cuEventDestroy_v2": &d.eventDestroy,
+	} {
+		p, err := purego.Dlsym(lib, name)
+		if err != nil {
+			return nil, fmt.Errorf("libcuda.so.1 is too old: %w", err)
+		}
+		purego.RegisterFunc(f, p)
+	}
+	if d.launch, err = purego.Dlsym(lib, "cuLaunchKernel"); err != nil {
+		return nil, err
+	}
+	if err := d.check("cuInit", d.init(0)); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoGPU, err)
+	}
+	return d, nil
+})
+
+func (d *driver) check(what string, code int32) error {
+	if code == 0 {
+		return nil
+	}
+	var text *byte
+	d.getErrorString(code, &text)
+	message := "unknown error"
+	if text != nil {
+		n := 0
+		for *(*byte)(unsafe.Add(unsafe.Pointer(text), n)) != 0 {
+			n++
+		}
+		message = string(unsafe.Slice(text, n))
+	}
+	return fmt.Errorf("%s: %s (CUDA error %d)", what, message, code)
+}
+
+// Devices lists the GPUs; ErrNoGPU where there is none.
+func Devices() ([]Device, error) {
+	d, err := open()
+	if err != nil {
+		return nil, err
+	}
+	var n int32
+	if err := d.check("cuDeviceGetCount", d.deviceGetCount(&n)); err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, fmt.Errorf("%w: the driver is installed and sees none", ErrNoGPU)
+	}
+	var out []Device
+	for i := range n {
+		dev, _, err := d.describe(i)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, dev)
+	}
+	return out, nil
+}
+
+// Numbers of CUdevice_attribute.
+const (
+	capabilityMajor = 75
+	capabilityMinor = 76
+)
+
+func (d *driver) describe(ordinal int32) (dev Device, handle int32, err error) {
+	if err := d.check("cuDeviceGet", d.deviceGet(&handle, ordinal)); err != nil {
+		return dev, 0, err
+	}
+	var name [256]byte
+	var major, minor int32
+	var memory uint64
+	for what, code := range map[string]int32{
+		"cuDeviceGetName":      d.deviceGetName(&name[0], int32(len(name)), handle),
+		"cuDeviceGetAttribute": max(d.deviceGetAttribute(&major, capabilityMajor, handle), d.deviceGetAttribute(&minor, capabilityMinor, handle)),
+		"cuDeviceTotalMem":     d.deviceTotalMem(&memory, handle),
+	} {
+		if err := d.check(what, code); err != nil {
+			return dev, 0, err
+		}
+	}
+	end := 0
+	for end < len(name) && name[end] != 0 {
+		end++
+	}
+	return Device{string(name[:end]), int(10*major + minor), int64(memory)}, handle, nil
+}
+
+// Kernel is a kernel that is loaded on a GPU.
+type Kernel struct {
+	d        *driver
+	k        *ptx.Kernel
+	dev      int32
+	ctx, mod uintptr
+	entries  map[string]uintptr
+}
+
+// Load makes a kernel ready on the first GPU: the driver compiles its text.
+func Load(k *ptx.Kernel) (*Kernel, error) {
+	d, err := open()
+	if err != nil {
+		return nil, err
+	}
+	text, err := k.Text()
+	if err != nil {
+		return nil, err
+	}
+	_, dev, err := d.describe(0)
+	if err != nil {
+		return nil, err
+	}
+	l := &Kernel{d: d, k: k, dev: dev, entries: map[string]uintptr{}}
+	if err := d.check("cuDevicePrimaryCtxRetain", d.primaryCtxRetain(&l.ctx, dev)); err != nil {
+		return nil, err
+	}
+	defer l.enter()()
+	if err := d.check("cuModuleLoadData", d.moduleLoadData(&l.mod, cString(text))); err != nil {
+		d.primaryCtxRelease(dev)
+		return nil, err
+	}
+	for _, name := range k.Entries() {
+		var f uintptr
+		if err := d.check("cuModuleGetFunction", d.moduleGetFunction(&f, l.mod, cString(name))); err != nil {
+			l.Close()
+			return nil, err
+		}
+		l.entries[name] = f
+	}
+	return l, nil
+}
+
+// enter makes the context the current thread's until the returned function is called.
+func (l *Kernel) enter() (leave func()) {
+	runtime.LockOSThread()
+	l.d.ctxSetCurrent(l.ctx)
+	return runtime.UnlockOSThread
+}
+
+// Close takes the kernel off the GPU.
+func (l *Kernel) Close() {
+	defer l.enter()()
+	l.d.moduleUnload(l.mod)
+	l.d.primaryCtxRelease(l.dev)
+}
+
+func cString(s string) *byte { return &append([]byte(s), 0)[0] }
+
+// block is the threads of a block: enough for full occupancy at the registers that pointwise kernels take.
+const block = 256
+
+// Run copies the inputs to the GPU, launches so many times, and copies the outputs back. It
+// returns the time of the fastest launch in milliseconds, by the GPU's own clock.
+func (l *Kernel) Run(s ptx.Shape, inputs [][]byte, times int) (outputs [][]byte, ms float32, err error) {
+	defer l.enter()()
+	sizes, err := l.k.Sizes(s, inputs)
+	if err != nil {
+		return nil, 0, err
+	}
+	var pointers []uint64
+	defer func() {
+		for _, p := range pointers {
+			l.d.memFree(p)
+		}
+	}()
+	for i, size := range sizes {
+		var p uint64
+		if err := l.d.check("cuMemAlloc", l.d.memAlloc(&p, uint64(max(size, 16)))); err != nil {
+			return nil, 0, err
+		}
+		pointers = append(pointers, p)
+		if i < len(inputs) && size > 0 {
+			if err := l.d.check("cuMemcpyHtoD", l.d.memcpyHtoD(p, &inputs[i][0], uint64(size))); err != nil {
+				return nil, 0, err
+			}
+		}
+	}
+	for range max(times, 1) {
+		took, err := l.launch(s, pointers)
+		if err != nil {
+			return nil, 0, err
+		}
+		if ms == 0 || took < ms {
+			ms = took
+		}
+	}
+	for i, size := range sizes[len(inputs):] {
+		out := make([]byte, size)
+		if size > 0 {
+			if err := l.d.check("cuMemcpyDtoH", l.d.memcpyDtoH(&out[0], pointers[len(inputs)+i], uint64(size))); err != nil {
+				return nil, 0, err
+			}
+		}
+		outputs = append(outputs, out)
+	}
+	return outputs, ms, nil
+}
+
+// launch starts all launches of a shape on the default stream and waits for them.
+func (l *Kernel) launch(s ptx.Shape, pointers []uint64) (ms float32, err error) {
+	var from, to uintptr
+	if err := l.d.check("cuEventCreate", max(l.d.eventCreate(&from, 0), l.d.eventCreate(&to, 0))); err != nil {
+		return 0, err
+	}
+	defer l.d.eventDestroy(from)
+	defer l.d.eventDestroy(to)
+	l.d.eventRecord(from, 0)
+	for _, launch := range l.k.Launches(s) {
+		numbers := s.Args(launch)
+		var params []unsafe.Pointer
+		for i := range pointers {
+			params = append(params, unsafe.Pointer(&pointers[i]))
+		}
+		for i := range numbers {
+			params = append(params, unsafe.Pointer(&numbers[i]))
+		}
+		grid := (launch.Threads + block - 1) / block
+		code, _, _ := purego.SyscallN(l.d.launch, l.entries[launch.Entry], uintptr(grid), 1, 1, block, 1, 1, 0, 0,
+			uintptr(unsafe.Pointer(&params[0])), 0)
+		runtime.KeepAlive(params)
+		runtime.KeepAlive(numbers)
+		if err := l.d.check("cuLaunchKernel "+launch.Entry, int32(code)); err != nil {
+			return 0, err
+		}
+	}
+	l.d.eventRecord(to, 0)
+	if err := l.d.check("cuEventSynchronize", l.d.eventSynchronize(to)); err != nil {
+		return 0, err
+	}
+	return ms, l.d.check("cuEventElapsedTime", l.d.eventElapsedTime(&ms, from, to))
+}

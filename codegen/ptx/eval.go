@@ -1,0 +1,233 @@
+package ptx
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/hone-ml/hone/internal/float16"
+)
+
+// Shape is what a launch tells a kernel of its tensors.
+type Shape struct {
+	N        int // elements of each output
+	C, Inner int // see Row and Channel; at least 1
+}
+
+// Run computes the kernel on the CPU with the operations that its PTX has, on
+// little-endian bytes. It is the reference that GPU results equal bit for bit.
+func (k *Kernel) Run(s Shape, inputs [][]byte) (outputs [][]byte, err error) {
+	if err := k.Validate(); err != nil {
+		return nil, err
+	}
+	if err := k.checkSizes(s, inputs); err != nil {
+		return nil, err
+	}
+	p := new(program)
+	in := make([]reg, len(k.Inputs))
+	for i := range in {
+		in[i] = p.fresh()
+	}
+	out := k.lower(p, in)
+	for _, o := range k.Outputs {
+		outputs = append(outputs, make([]byte, s.N*k.typeOf(o).Size()))
+	}
+	r := make([]uint32, p.next)
+	for i := range s.N {
+		for j, t := range k.Inputs {
+			r[in[j]] = load(inputs[j], t.Type, t.Broadcast.index(i, s))
+		}
+		evaluate(p.code, r)
+		for j, o := range k.Outputs {
+			store(outputs[j], k.typeOf(o), i, r[out[j]])
+		}
+	}
+	return outputs, nil
+}
+
+func (b Broadcast) index(i int, s Shape) int {
+	switch b {
+	case Scalar:
+		return 0
+	case Row:
+		return i % s.C
+	case Channel:
+		return i / s.Inner % s.C
+	}
+	return i
+}
+
+// elements is how many an input has to hold.
+func (b Broadcast) elements(s Shape) int {
+	switch b {
+	case Scalar:
+		return 1
+	case Row, Channel:
+		return s.C
+	}
+	return s.N
+}
+
+// maxElements is the most that a launch takes: indices are 32 bits and divided as numbers below 2^31.
+const maxElements = 1<<31 - 1
+
+func (k *Kernel) checkSizes(s Shape, inputs [][]byte) error {
+	if s.N < 0 || s.N > maxElements || s.C < 1 || s.Inner < 1 || s.C > maxElements || s.Inner > maxElements {
+		return fmt.Errorf("ptx kernel %q: shape %+v; elements go from 0 to %d, C and Inner from 1", k.Name, s, maxElements)
+	}
+	if len(inputs) != len(k.Inputs) {
+		return fmt.Errorf("ptx kernel %q: %d inputs given, it has %d", k.Name, len(inputs), len(k.Inputs))
+	}
+	for i, in := range k.Inputs {
+		if want := in.Broadcast.elements(s) * in.Type.Size(); len(inputs[i]) < want {
+			return fmt.Errorf("ptx kernel %q: input %d (%s, %s) has %d bytes, needs %d", k.Name, i, in.Type, in.Broadcast, len(inputs[i]), want)
+		}
+	}
+	return nil
+}
+
+// Sizes are the bytes of every tensor of a launch, inputs first, once the inputs are seen to fit.
+func (k *Kernel) Sizes(s Shape, inputs [][]byte) (sizes []int, err error) {
+	if err := k.checkSizes(s, inputs); err != nil {
+		return nil, err
+	}
+	for _, in := range k.Inputs {
+		sizes = append(sizes, in.Broadcast.elements(s)*in.Type.Size())
+	}
+	for _, o := range k.Outputs {
+		sizes = append(sizes, s.N*k.typeOf(o).Size())
+	}
+	return sizes, nil
+}
+
+func load(b []byte, t Type, i int) uint32 {
+	switch t {
+	case F16:
+		return math.Float32bits(float16.ToFloat32(binary.LittleEndian.Uint16(b[2*i:])))
+	case BF16:
+		return uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16
+	case Bool:
+		if b[i] != 0 {
+			return 1
+		}
+		return 0
+	}
+	return binary.LittleEndian.Uint32(b[4*i:])
+}
+
+func store(b []byte, t Type, i int, v uint32) {
+	switch t {
+	case F16:
+		binary.LittleEndian.PutUint16(b[2*i:], float16.FromFloat32(math.Float32frombits(v)))
+	case BF16:
+		binary.LittleEndian.PutUint16(b[2*i:], float16.BFloat16FromFloat32(math.Float32frombits(v)))
+	case Bool:
+		b[i] = byte(v)
+	default:
+		binary.LittleEndian.PutUint32(b[4*i:], v)
+	}
+}
+
+// evaluate runs prims on registers.
+func evaluate(code []prim, r []uint32) {
+	for _, in := range code {
+		a, b, c := r[in.a], r[in.b], r[in.c]
+		x, y, z := math.Float32frombits(a), math.Float32frombits(b), math.Float32frombits(c)
+		var v uint32
+		switch in.op {
+		case pImm:
+			v = in.imm
+		case pIAdd:
+			v = a + b
+		case pISub:
+			v = a - b
+		case pIAnd:
+			v = a & b
+		case pIOr:
+			v = a | b
+		case pIXor:
+			v = a ^ b
+		case pShl:
+			v = a << in.imm
+		case pSar:
+			v = uint32(int32(a) >> in.imm)
+		case pToF32:
+			v = math.Float32bits(float32(int32(a)))
+		case pNeg:
+			v = a ^ 1<<31
+		case pAbs:
+			v = a &^ (1 << 31)
+		case pLt:
+			v = one(x < y)
+		case pLe:
+			v = one(x <= y)
+		case pEq:
+			v = one(x == y)
+		case pNe:
+			v = one(x != y)
+		case pSel:
+			if v = c; a != 0 {
+				v = b
+			}
+		default:
+			v = math.Float32bits(arithmetic(in.op, x, y, z))
+		}
+		r[in.dst] = v
+	}
+}
+
+func one(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func arithmetic(op primOp, x, y, z float32) float32 {
+	switch op {
+	case pAdd:
+		return x + y
+	case pSub:
+		return x - y
+	case pMul:
+		return float32(x * y)
+	case pDiv:
+		return x / y
+	case pFma:
+		return fma32(x, y, z)
+	case pSqrt:
+		return float32(math.Sqrt(float64(x)))
+	case pMin:
+		return min(x, y)
+	case pMax:
+		return max(x, y)
+	case pToF16:
+		return float16.ToFloat32(float16.FromFloat32(x))
+	case pToBF16:
+		return float16.BFloat16ToFloat32(float16.BFloat16FromFloat32(x))
+	}
+	panic("ptx: an operation without a meaning")
+}
+
+// fma32 is x*y + z rounded once: the product of two float32 is exact in
+// float64; the sum is rounded to odd there, which a second rounding cannot spoil
+// (Boldo and Melquiond, 2008).
+func fma32(x, y, z float32) float32 {
+	product, addend := float64(x)*float64(y), float64(z)
+	sum := product + addend
+	if math.IsInf(sum, 0) || math.IsNaN(sum) {
+		return float32(sum)
+	}
+	// The part that rounding lost (Knuth's two-sum).
+	t := sum - product
+	lost := (product - (sum - t)) + (addend - t)
+	if bits := math.Float64bits(sum); lost != 0 && bits&1 == 0 {
+		if (lost > 0) == (sum > 0) {
+			bits++
+		} else {
+			bits--
+		}
+		sum = math.Float64frombits(bits)
+	}
+	return float32(sum)
+}
