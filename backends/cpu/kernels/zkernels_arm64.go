@@ -16,8 +16,184 @@ func gemm_f32_2x16_neon(args *rt.GemmArgs)
 //go:noescape
 func gemm_f32_1x16_neon(args *rt.GemmArgs)
 
+//go:noescape
+func depthwise_f32_neon(args *rt.TapArgs)
+
+//go:noescape
+func maxpool_f32_neon(args *rt.TapArgs)
+
+//go:noescape
+func sumpool_f32_neon(args *rt.TapArgs)
+
+//go:noescape
+func vec_copy_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_neg_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_abs_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_square_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_sqrt_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_rcp_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_floor_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_ceil_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_round_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_clamp_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_exp_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_log_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_tanh_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_sigmoid_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_erf_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_gelu_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_gelutanh_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_silu_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_softplus_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_hardsigmoid_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_hardswish_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_leakyrelu_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_elu_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_not_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_add_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_sub_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_mul_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_div_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_min_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_max_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_equal_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_less_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_lessequal_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_prelu_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_fma_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func vec_select_f32_neon(args *rt.VecArgs)
+
+//go:noescape
+func reduce_max_f32_neon(args *rt.ReduceArgs)
+
+//go:noescape
+func reduce_min_f32_neon(args *rt.ReduceArgs)
+
+//go:noescape
+func reduce_sum_f32_neon(args *rt.ReduceArgs)
+
+//go:noescape
+func reduce_sumsq_f32_neon(args *rt.ReduceArgs)
+
+//go:noescape
+func reduce_sumexp_f32_neon(args *rt.ReduceArgs)
+
 var archTiers = []archTier{
 	{rt.Tier(6), func(s *rt.Set) { // neon
+		s.Depthwise = rt.Kernel[rt.TapArgs]{Name: "depthwise_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: depthwise_f32_neon}
+		s.MaxPool = rt.Kernel[rt.TapArgs]{Name: "maxpool_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: maxpool_f32_neon}
+		s.SumPool = rt.Kernel[rt.TapArgs]{Name: "sumpool_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: sumpool_f32_neon}
+		s.Vec[0] = rt.Kernel[rt.VecArgs]{Name: "vec_copy_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_copy_f32_neon}
+		s.Vec[1] = rt.Kernel[rt.VecArgs]{Name: "vec_neg_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_neg_f32_neon}
+		s.Vec[2] = rt.Kernel[rt.VecArgs]{Name: "vec_abs_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_abs_f32_neon}
+		s.Vec[3] = rt.Kernel[rt.VecArgs]{Name: "vec_square_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_square_f32_neon}
+		s.Vec[4] = rt.Kernel[rt.VecArgs]{Name: "vec_sqrt_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_sqrt_f32_neon}
+		s.Vec[5] = rt.Kernel[rt.VecArgs]{Name: "vec_rcp_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_rcp_f32_neon}
+		s.Vec[6] = rt.Kernel[rt.VecArgs]{Name: "vec_floor_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_floor_f32_neon}
+		s.Vec[7] = rt.Kernel[rt.VecArgs]{Name: "vec_ceil_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_ceil_f32_neon}
+		s.Vec[8] = rt.Kernel[rt.VecArgs]{Name: "vec_round_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_round_f32_neon}
+		s.Vec[9] = rt.Kernel[rt.VecArgs]{Name: "vec_clamp_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_clamp_f32_neon}
+		s.Vec[10] = rt.Kernel[rt.VecArgs]{Name: "vec_exp_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_exp_f32_neon}
+		s.Vec[11] = rt.Kernel[rt.VecArgs]{Name: "vec_log_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_log_f32_neon}
+		s.Vec[12] = rt.Kernel[rt.VecArgs]{Name: "vec_tanh_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_tanh_f32_neon}
+		s.Vec[13] = rt.Kernel[rt.VecArgs]{Name: "vec_sigmoid_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_sigmoid_f32_neon}
+		s.Vec[14] = rt.Kernel[rt.VecArgs]{Name: "vec_erf_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_erf_f32_neon}
+		s.Vec[15] = rt.Kernel[rt.VecArgs]{Name: "vec_gelu_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_gelu_f32_neon}
+		s.Vec[16] = rt.Kernel[rt.VecArgs]{Name: "vec_gelutanh_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_gelutanh_f32_neon}
+		s.Vec[17] = rt.Kernel[rt.VecArgs]{Name: "vec_silu_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_silu_f32_neon}
+		s.Vec[18] = rt.Kernel[rt.VecArgs]{Name: "vec_softplus_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_softplus_f32_neon}
+		s.Vec[19] = rt.Kernel[rt.VecArgs]{Name: "vec_hardsigmoid_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_hardsigmoid_f32_neon}
+		s.Vec[20] = rt.Kernel[rt.VecArgs]{Name: "vec_hardswish_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_hardswish_f32_neon}
+		s.Vec[21] = rt.Kernel[rt.VecArgs]{Name: "vec_leakyrelu_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_leakyrelu_f32_neon}
+		s.Vec[22] = rt.Kernel[rt.VecArgs]{Name: "vec_elu_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_elu_f32_neon}
+		s.Vec[23] = rt.Kernel[rt.VecArgs]{Name: "vec_not_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_not_f32_neon}
+		s.Vec[24] = rt.Kernel[rt.VecArgs]{Name: "vec_add_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_add_f32_neon}
+		s.Vec[25] = rt.Kernel[rt.VecArgs]{Name: "vec_sub_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_sub_f32_neon}
+		s.Vec[26] = rt.Kernel[rt.VecArgs]{Name: "vec_mul_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_mul_f32_neon}
+		s.Vec[27] = rt.Kernel[rt.VecArgs]{Name: "vec_div_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_div_f32_neon}
+		s.Vec[28] = rt.Kernel[rt.VecArgs]{Name: "vec_min_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_min_f32_neon}
+		s.Vec[29] = rt.Kernel[rt.VecArgs]{Name: "vec_max_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_max_f32_neon}
+		s.Vec[30] = rt.Kernel[rt.VecArgs]{Name: "vec_equal_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_equal_f32_neon}
+		s.Vec[31] = rt.Kernel[rt.VecArgs]{Name: "vec_less_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_less_f32_neon}
+		s.Vec[32] = rt.Kernel[rt.VecArgs]{Name: "vec_lessequal_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_lessequal_f32_neon}
+		s.Vec[33] = rt.Kernel[rt.VecArgs]{Name: "vec_prelu_f32_neon", Tier: s.Tier, Tile: [2]int{2, 0}, Fn: vec_prelu_f32_neon}
+		s.Vec[34] = rt.Kernel[rt.VecArgs]{Name: "vec_fma_f32_neon", Tier: s.Tier, Tile: [2]int{3, 0}, Fn: vec_fma_f32_neon}
+		s.Vec[35] = rt.Kernel[rt.VecArgs]{Name: "vec_select_f32_neon", Tier: s.Tier, Tile: [2]int{3, 0}, Fn: vec_select_f32_neon}
+		s.Reduce[0] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_max_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: reduce_max_f32_neon}
+		s.Reduce[1] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_min_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: reduce_min_f32_neon}
+		s.Reduce[2] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_sum_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: reduce_sum_f32_neon}
+		s.Reduce[3] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_sumsq_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: reduce_sumsq_f32_neon}
+		s.Reduce[4] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_sumexp_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: reduce_sumexp_f32_neon}
 		s.Gemm = []rt.Kernel[rt.GemmArgs]{
 			{Name: "gemm_f32_6x16_neon", Tier: s.Tier, Tile: [2]int{6, 1}, Fn: gemm_f32_6x16_neon},
 			{Name: "gemm_f32_4x16_neon", Tier: s.Tier, Tile: [2]int{4, 1}, Fn: gemm_f32_4x16_neon},
