@@ -2,8 +2,6 @@ package onnx
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,15 +9,6 @@ import (
 	"github.com/hone-ml/hone/frontend/onnx/onnxpb"
 	"github.com/hone-ml/hone/tensor"
 )
-
-func cacheDir(t testing.TB) string {
-	if c := os.Getenv("HONE_CACHE"); c != "" {
-		return c
-	}
-	home, err := os.UserHomeDir()
-	require.NoError(t, err)
-	return filepath.Join(home, ".cache", "hone")
-}
 
 // node makes a node: inputs, an arrow, outputs.
 func node(op string, ins, outs []string, attrs ...*onnxpb.AttributeProto) *onnxpb.NodeProto {

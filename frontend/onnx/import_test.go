@@ -214,3 +214,15 @@ func FuzzImport(f *testing.F) {
 		}
 	})
 }
+func TestOldOpsetsAreUpgraded(t *testing.T) {
+	m := model(&onnxpb.GraphProto{
+		Input: []*onnxpb.ValueInfoProto{input("x", 1, 1, 4, 4)}, Output: []*onnxpb.ValueInfoProto{output("y")},
+		Node: []*onnxpb.NodeProto{node("Upsample", s("x"), s("y"), &onnxpb.AttributeProto{Name: "scales", Type: onnxpb.AttrFloats, Floats: []float32{1, 1, 2, 3}})},
+	})
+	m.OpsetImport[0].Version = 8
+	mod, err := importOf(t, m, Options{})
+	require.NoError(t, err)
+	y := mod.Main().Results()[0]
+	require.Equal(t, "Resize", y.Def().Name)
+	require.Equal(t, "f32[1,1,8,12]", y.Type.String())
+}

@@ -6,23 +6,16 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/internal/testenv"
 )
 
 // TestConformanceModelsRoundTrip decodes and encodes ONNX's own test models:
 // what Python's protobuf wrote comes back but for empty fields that it spells
 // out, and a second round changes nothing.
 func TestConformanceModelsRoundTrip(t *testing.T) {
-	cache := os.Getenv("HONE_CACHE")
-	if cache == "" {
-		home, err := os.UserHomeDir()
-		require.NoError(t, err)
-		cache = filepath.Join(home, ".cache", "hone")
-	}
-	files, err := filepath.Glob(filepath.Join(cache, "conformance", "*", "*", "model.onnx"))
+	files, err := filepath.Glob(filepath.Join(testenv.Conformance(t), "*", "*", "model.onnx"))
 	require.NoError(t, err)
-	if len(files) == 0 {
-		t.Skip("no conformance models; `make setup` writes them")
-	}
 	for _, path := range files {
 		b, err := os.ReadFile(path)
 		require.NoError(t, err)
