@@ -9,6 +9,6 @@
 // and Bounds states them.
 //
 // The text is PTX 7.0 for sm_80: drivers and ptxas take it for that and every
-// later architecture. Assemble runs NVIDIA's ptxas on it; package cuda, below,
-// launches it where there is a GPU. The package knows nothing of the IR.
+// later architecture. Assemble runs NVIDIA's ptxas on it; package cuda
+// of backends/tensorrt launches it where there is a GPU. The package knows nothing of the IR.
 package ptx

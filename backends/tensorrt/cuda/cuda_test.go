@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hone-ml/hone/codegen/ptx"
-	"github.com/hone-ml/hone/codegen/ptx/cuda"
+	"github.com/hone-ml/hone/backends/tensorrt/cuda"
 )
 
 func needGPU(t *testing.T) []cuda.Device {
