@@ -7,8 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hone-ml/hone/codegen/ptx"
 	"github.com/hone-ml/hone/backends/tensorrt/cuda"
+	"github.com/hone-ml/hone/codegen/ptx"
 )
 
 func needGPU(t *testing.T) []cuda.Device {
