@@ -82,10 +82,7 @@ func LinearClassifier(x *tensor.Tensor, coefficients, intercepts []float64, clas
 	}
 	second := NoSecond
 	if rows == 1 && classes == 2 {
-		second = Opposite
-		if transform == "NONE" || transform == "" {
-			second = Complement
-		}
+		second = Complement
 	}
 	z, err := transformed(scores, max(rows, 1), transform, second)
 	return labels, z, err
@@ -228,11 +225,13 @@ func (m *SVM) Classify(x *tensor.Tensor) ([]int, *tensor.Tensor, error) {
 		labels[i] = best
 		if len(m.Rho) == 1 {
 			if m.Classes == 2 {
-				second = Opposite
+				if second = Complement; m.Transform == "NONE" {
+					second = Opposite
+				}
 				if !probable && positive && top >= 0.5 {
 					labels[i] = 1
 				}
-			} else if top <= 0 {
+			} else if m.Classes == 1 && top <= 0 {
 				labels[i] = -1
 			}
 		}

@@ -20,17 +20,22 @@ const (
 )
 
 // PostTransform applies NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO or PROBIT to
-// the scores of one sample.
+// the scores of one sample. Where a second score is made, only LOGISTIC and
+// PROBIT change the two.
 func PostTransform(scores []float64, transform string, second Second) ([]float64, error) {
-	if len(scores) == 1 && transform != "PROBIT" {
+	if len(scores) == 1 && second != NoSecond {
 		s := scores[0]
-		switch second {
-		case NoSecond:
-			return scores, nil
-		case Complement:
-			return []float64{1 - s, s}, nil
+		switch {
+		case transform == "LOGISTIC" || second == Opposite:
+			scores = []float64{-s, s}
+		default:
+			scores = []float64{1 - s, s}
 		}
-		scores = []float64{-s, s}
+		if transform == "SOFTMAX" || transform == "SOFTMAX_ZERO" {
+			return scores, nil
+		}
+	} else if len(scores) == 1 && transform != "PROBIT" {
+		return scores, nil
 	}
 	switch transform {
 	case "NONE", "":

@@ -118,13 +118,13 @@ func (f *Forest) leaf(root int, x []float64) (*TreeNode, error) {
 }
 
 // Scores aggregates the trees' votes for one sample: SUM, AVERAGE, MIN or
-// MAX. seen says which targets got any.
-func (f *Forest) Scores(x []float64, aggregate string) (scores []float64, seen []bool, err error) {
-	scores, seen = make([]float64, f.Targets), make([]bool, f.Targets)
+// MAX.
+func (f *Forest) Scores(x []float64, aggregate string) ([]float64, error) {
+	scores, seen := make([]float64, f.Targets), make([]bool, f.Targets)
 	for _, root := range f.Roots {
 		leaf, err := f.leaf(root, x)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		for _, v := range leaf.Votes {
 			s := &scores[v.Target]
@@ -132,7 +132,7 @@ func (f *Forest) Scores(x []float64, aggregate string) (scores []float64, seen [
 			case aggregate == "SUM" || aggregate == "AVERAGE":
 				*s += v.Weight
 			case aggregate != "MIN" && aggregate != "MAX":
-				return nil, nil, fmt.Errorf("aggregate_function %q is not one of SUM, AVERAGE, MIN, MAX", aggregate)
+				return nil, fmt.Errorf("aggregate_function %q is not one of SUM, AVERAGE, MIN, MAX", aggregate)
 			case !seen[v.Target]:
 				*s = v.Weight
 			case aggregate == "MIN":
@@ -148,7 +148,7 @@ func (f *Forest) Scores(x []float64, aggregate string) (scores []float64, seen [
 			scores[i] /= float64(len(f.Roots))
 		}
 	}
-	return scores, seen, nil
+	return scores, nil
 }
 
 // samples returns the rows of x, [N,C] or [C].
@@ -184,7 +184,7 @@ func (f *Forest) Regress(x *tensor.Tensor, d tensor.DType, aggregate, transform 
 	}
 	var out []float64
 	for _, row := range rows {
-		scores, _, err := f.Scores(row, aggregate)
+		scores, err := f.Scores(row, aggregate)
 		if err != nil {
 			return nil, err
 		}
@@ -200,8 +200,9 @@ func (f *Forest) Regress(x *tensor.Tensor, d tensor.DType, aggregate, transform 
 }
 
 // Classify predicts the class of each sample, as its place among the labels,
-// and its scores [N,classes]. Where a class is the only one to get votes and
-// there are two, its score decides between them.
+// and its scores [N,classes]. Of two classes of which only one gets votes, its
+// score decides: the first one's votes count for the second one too, as
+// gradient boosting is exported.
 func (f *Forest) Classify(x *tensor.Tensor, transform string, base []float64) ([]int, *tensor.Tensor, error) {
 	rows, features, err := samples(x)
 	if err != nil {
@@ -221,20 +222,35 @@ func (f *Forest) Classify(x *tensor.Tensor, transform string, base []float64) ([
 	labels, columns := make([]int, len(rows)), max(f.Targets, 1)
 	var out []float64
 	for i, row := range rows {
-		scores, seen, err := f.Scores(row, "SUM")
+		scores, err := f.Scores(row, "SUM")
 		if err != nil {
 			return nil, nil, err
 		}
 		second := NoSecond
 		if binary {
-			// The score is the one class's that has votes.
-			scores, second = oneScore(scores, seen, base), Opposite
+			s := scores[0] + scores[1] // one of them is 0
+			switch {
+			case len(base) == 1:
+				s += base[0]
+			case len(base) == 2 && voted[0]:
+				s += base[0]
+			case len(base) == 2:
+				s += base[1]
+			}
 			border := 0.0
 			if positive {
-				second, border = Complement, 0.5
+				border = 0.5
 			}
-			if scores[len(scores)-1] > border {
+			if s > border {
 				labels[i] = 1
+			}
+			switch {
+			case voted[1]:
+				scores = []float64{0, s}
+			case positive:
+				scores, second = []float64{s}, Complement
+			default:
+				scores, second = []float64{s}, Opposite
 			}
 		} else {
 			for k, b := range base {
@@ -254,21 +270,4 @@ func (f *Forest) Classify(x *tensor.Tensor, transform string, base []float64) ([
 		out = append(out, scores...)
 	}
 	return labels, fromFloat64s(tensor.Float32, out, len(rows), columns), nil
-}
-
-// oneScore adds the base values to the score of a forest of two classes of
-// which one has votes.
-func oneScore(scores []float64, seen []bool, base []float64) []float64 {
-	s := scores[0]
-	if !seen[0] {
-		s = scores[1]
-	}
-	switch len(base) {
-	case 2:
-		s += base[1]
-		return []float64{-s, s}
-	case 1:
-		s += base[0]
-	}
-	return []float64{s}
 }
