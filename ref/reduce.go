@@ -304,15 +304,17 @@ func order(x *tensor.Tensor) (func(i, j int) bool, error) {
 	return func(i, j int) bool { return v[i] < v[j] || v[i] == v[i] && v[j] != v[j] }, err
 }
 
-// Softmax, LogSoftmax and Hardmax work along one axis: exp(x)/sum(exp(x)), its
-// logarithm, and 1 for the first largest element, 0 for the others.
+// Softmax returns exp(x)/sum(exp(x)) along one axis. In types narrower than
+// float32 every step is rounded, as ONNX's reference does.
 func Softmax(x *tensor.Tensor, axis int) (*tensor.Tensor, error) {
+	round := rounder(x.DType)
 	return alongAxis(x, axis, func(v []float64) {
 		m, sum := reductions["ReduceMax"](v), 0.0
 		for i := range v {
-			v[i] = math.Exp(v[i] - m)
+			v[i] = round(math.Exp(round(v[i] - m)))
 			sum += v[i]
 		}
+		sum = round(sum)
 		for i := range v {
 			v[i] /= sum
 		}
