@@ -85,7 +85,7 @@ func Attention(in Heads, o Attending) (*Attended, error) {
 			if o.ScoresMode == 2 {
 				copy(show, row)
 			}
-			softmax(row, open, roundSoft)
+			softmax(row, open, precision)
 			for j, p := range row {
 				row[j] = round(p)
 			}
@@ -153,7 +153,7 @@ func FlexAttention(q, k, v *tensor.Tensor, scale float64, precision tensor.DType
 		return nil, err
 	}
 	for i := 0; i < len(all); i += a.keys {
-		softmax(all[i:i+a.keys], true, rounder(precision))
+		softmax(all[i:i+a.keys], true, precision)
 	}
 	if err := through(prob); err != nil {
 		return nil, err
@@ -165,21 +165,21 @@ func FlexAttention(q, k, v *tensor.Tensor, scale float64, precision tensor.DType
 
 // softmax replaces scores by probabilities, rounding each step: all zero where
 // no key is open.
-func softmax(row []float64, open bool, round func(float64) float64) {
+func softmax(row []float64, open bool, d tensor.DType) {
+	round := rounder(d)
 	if !open {
 		clear(row)
 		return
 	}
-	largest, sum := Max(row), 0.0
+	largest := Max(row)
 	if math.IsInf(largest, -1) {
 		clear(row)
 		return
 	}
 	for j, s := range row {
 		row[j] = round(math.Exp(round(s - largest)))
-		sum += row[j]
 	}
-	sum = round(sum)
+	sum := narrowSum(row, d)
 	for j := range row {
 		row[j] = round(row[j] / sum)
 	}

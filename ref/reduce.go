@@ -309,16 +309,29 @@ func order(x *tensor.Tensor) (func(i, j int) bool, error) {
 func Softmax(x *tensor.Tensor, axis int) (*tensor.Tensor, error) {
 	round := rounder(x.DType)
 	return alongAxis(x, axis, func(v []float64) {
-		m, sum := reductions["ReduceMax"](v), 0.0
+		m := reductions["ReduceMax"](v)
 		for i := range v {
 			v[i] = round(math.Exp(round(v[i] - m)))
-			sum += v[i]
 		}
-		sum = round(sum)
+		sum := narrowSum(v, x.DType)
 		for i := range v {
 			v[i] /= sum
 		}
 	})
+}
+
+// narrowSum adds up as ONNX's reference does: sums of bfloat16 are rounded at
+// every step, those of other types at the end.
+func narrowSum(v []float64, d tensor.DType) float64 {
+	round := rounder(d)
+	if d != tensor.BFloat16 {
+		return round(total(v))
+	}
+	sum := 0.0
+	for _, x := range v {
+		sum = round(sum + x)
+	}
+	return sum
 }
 
 // LogSoftmax is the logarithm of Softmax.
