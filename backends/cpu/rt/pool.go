@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Work is a bound operation: a number of independent tiles. How it is cut into tiles depends on shapes alone, never on
@@ -113,7 +114,10 @@ const (
 	epochMask            = 1<<genShift - 1<<epochShift
 	genMask              = ^uint64(1<<genShift - 1)
 	epochOne             = 1 << epochShift
-	spinsBeforeYield     = 2000
+
+	spinsBeforeYield = 2000 // polls of the ticket before a waiter yields between them
+	yieldsBeforeNap  = 2000 // yields before an idle worker naps between polls: a long serial stretch
+	nap              = 50 * time.Microsecond
 )
 
 // Begin takes up to threads-1 idle workers of p (nil: none) and makes scratch bytes of memory ready for each.
@@ -210,6 +214,8 @@ func (r *Run) serve(w *worker) {
 	for spins := 0; r.ticket.Load()>>genShift == w.gen; spins++ {
 		if r.claim(&w.scratch) {
 			spins = 0
+		} else if spins > spinsBeforeYield+yieldsBeforeNap {
+			time.Sleep(nap)
 		} else if spins > spinsBeforeYield {
 			runtime.Gosched()
 		}

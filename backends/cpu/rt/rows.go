@@ -6,6 +6,9 @@ import (
 	"unsafe"
 )
 
+// callElems is the most elements that one call reduces.
+const callElems = 128 << 10
+
 // rowsPerTile is how many rows of n elements make a tile.
 func rowsPerTile(n int) int { return max(1, tileElems/max(1, n)) }
 
@@ -181,11 +184,27 @@ func (o *Reduce) Work() (Work, error) {
 func (o *Reduce) row(row int, s *Scratch) {
 	y := at(addr(o.Y), row*4)
 	g := &s.Args.Reduce
-	*g = ReduceArgs{X: at(addr(o.X), row*o.R*4), Out: y, N: int64(o.R)}
-	o.Set.Reduce[o.Op].Fn(g)
-	if o.Mean {
-		*float(y) /= float32(o.R)
+	*g = ReduceArgs{X: at(addr(o.X), row*o.R*4), Out: y}
+	var acc float32
+	for done := 0; done < o.R; done += callElems { // no call may take long
+		g.N = int64(min(callElems, o.R-done))
+		o.Set.Reduce[o.Op].Fn(g)
+		g.X = at(g.X, callElems*4)
+		switch v := *float(y); {
+		case done == 0:
+			acc = v
+		case o.Op == ReduceMax:
+			acc = max(acc, v)
+		case o.Op == ReduceMin:
+			acc = min(acc, v)
+		default:
+			acc += v
+		}
 	}
+	if o.Mean {
+		acc /= float32(o.R)
+	}
+	*float(y) = acc
 }
 
 // columns folds the rows of one outer entry into one, for up to chunkBig columns.

@@ -137,6 +137,20 @@ func TestReduce(t *testing.T) {
 	})
 }
 
+func TestReduceOfALongRow(t *testing.T) {
+	eachSet(t, func(t *testing.T, set *rt.Set) {
+		x := alloc(300_001)
+		for i := range x {
+			x[i] = float32(i % 7)
+		}
+		y := nans(1)
+		for op, want := range map[rt.ReduceOp]float32{rt.ReduceMax: 6, rt.ReduceMin: 0, rt.ReduceSum: 900_000} {
+			run(t, 2)((&rt.Reduce{Set: set, Op: op, Outer: 1, R: len(x), Inner: 1, X: ptr(x), Y: ptr(y)}).Work())
+			require.InEpsilon(t, want+1, y[0]+1, 1e-5)
+		}
+	})
+}
+
 func TestTranspose(t *testing.T) {
 	eachSet(t, func(t *testing.T, set *rt.Set) {
 		r := rand.New(rand.NewPCG(21, 22))
