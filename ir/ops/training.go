@@ -134,7 +134,7 @@ func writeGradient(b *ir.Builder, op *ir.Op) error {
 		again[named[name]] = op.Operand(i)
 	}
 	var order []*ir.Op
-	for o := range op.Block().Ops() {
+	for _, o := range slices.Collect(op.Block().Ops()) { // the clones join the block
 		if o == op {
 			break
 		}
