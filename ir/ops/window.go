@@ -157,6 +157,12 @@ func intsIn(t *tensor.Tensor) []int {
 		return nil
 	}
 	out := make([]int, t.Len())
+	if t.DType == tensor.Int64 { // the largest do not survive float64
+		for i, v := range tensor.Of[int64](t) {
+			out[i] = int(v)
+		}
+		return out
+	}
 	for i, v := range ref.Float64s(t) {
 		out[i] = int(v)
 	}
