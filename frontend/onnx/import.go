@@ -55,11 +55,21 @@ func Import(b []byte, opt Options) (*ir.Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("not a sound ONNX file: %w", err)
 	}
+	return importModel(p, len(b), opt)
+}
+
+// ImportProto imports a model that was built in memory, as Import does one
+// that was read.
+func ImportProto(p *onnxpb.ModelProto, opt Options) (*ir.Module, error) {
+	return importModel(p, p.Size(), opt)
+}
+
+func importModel(p *onnxpb.ModelProto, size int, opt Options) (*ir.Module, error) {
 	if p.Graph == nil {
 		return nil, fmt.Errorf("not an ONNX model: it has no graph")
 	}
 	im := newImporter(p, opt)
-	im.opsLeft = 50_000 + len(b)/100
+	im.opsLeft = 50_000 + size/100
 	if err := im.run(p); err != nil {
 		im.ext.close()
 		return nil, err
