@@ -88,7 +88,13 @@ func export(m *ir.Module, opt ExportOptions) (*exporter, *onnxpb.ModelProto, err
 		return nil, nil, err
 	}
 	x := &exporter{names: map[string]bool{"": true}, vals: map[*ir.Value]string{}, nodes: map[string]bool{}, opsets: opsets}
-	x.version = irVersion(opsets[""])
+	src := m.Source
+	if x.version = irVersion(opsets[""]); src.IRVersion > 0 {
+		x.version = min(x.version, src.IRVersion)
+	}
+	if x.version < 3 || x.version == 3 && src.IRVersion > 3 {
+		x.version = 4
+	}
 	g, err := x.main(c.Main())
 	if err != nil {
 		return nil, nil, err
@@ -96,7 +102,6 @@ func export(m *ir.Module, opt ExportOptions) (*exporter, *onnxpb.ModelProto, err
 	if g.Name = m.Name; g.Name == "" {
 		g.Name = "graph"
 	}
-	src := m.Source
 	p := &onnxpb.ModelProto{
 		IRVersion: x.version, ProducerName: src.Producer, ProducerVersion: src.ProducerVersion, Domain: src.Domain,
 		ModelVersion: src.ModelVersion, DocString: src.Doc, Graph: g,
@@ -232,6 +237,12 @@ func (x *exporter) graph(b *ir.Block, outputs []string) (*onnxpb.GraphProto, err
 			break
 		}
 		if d := op.Result(0).Data(); d != nil {
+			if op.Unused() {
+				continue
+			}
+			if outputs == nil {
+				x.version = max(x.version, 4) // constants of subgraphs
+			}
 			if err := x.constant(g, op.Result(0), d); err != nil {
 				return nil, err
 			}

@@ -15,12 +15,12 @@ import (
 	"github.com/hone-ml/hone/internal/testenv"
 )
 
-// compare lets onnx.checker and onnxruntime judge exported models; pairs maps
-// an original to its export. It returns how many ran equal, and complaints.
-func compare(t *testing.T, pairs [][2]string) (ok int, complaints []string) {
+// compare lets onnx.checker and onnxruntime judge exported models; each
+// pair is an original, its export and where the inputs are. It returns how many ran equal, and complaints.
+func compare(t *testing.T, pairs [][3]string) (ok int, complaints []string) {
 	var in bytes.Buffer
 	for _, p := range pairs {
-		fmt.Fprintln(&in, p[0], p[1])
+		fmt.Fprintln(&in, p[0], p[1], p[2])
 	}
 	cmd := exec.Command(testenv.Python(t), "testdata/compare.py")
 	cmd.Stdin, cmd.Stderr = &in, os.Stderr
@@ -51,7 +51,7 @@ func TestConformanceModelsExport(t *testing.T) {
 	models, err := filepath.Glob(filepath.Join(testenv.Conformance(t), "*", "*", "model.onnx"))
 	require.NoError(t, err)
 	dir := t.TempDir()
-	var pairs [][2]string
+	var pairs [][3]string
 	for i, path := range models {
 		if testing.Short() && i%10 != 0 {
 			continue
@@ -61,11 +61,31 @@ func TestConformanceModelsExport(t *testing.T) {
 			t.Logf("%s: %v", path, err)
 			continue
 		}
-		pairs = append(pairs, [2]string{path, out})
+		pairs = append(pairs, [3]string{path, out, filepath.Dir(path)})
 	}
 	ok, complaints := compare(t, pairs)
 	t.Logf("%d of %d exports run equal", ok, len(pairs))
 	for _, c := range complaints {
 		t.Log(c)
 	}
+}
+
+// TestRealModelsExport does the same with real models.
+func TestRealModelsExport(t *testing.T) {
+	dir := t.TempDir()
+	var pairs [][3]string
+	for i, path := range modelFiles(t) {
+		info, err := os.Stat(path)
+		require.NoError(t, err)
+		if testing.Short() && info.Size() > 5<<20 {
+			continue
+		}
+		out := filepath.Join(dir, fmt.Sprint(i, ".onnx"))
+		require.NoError(t, exportFile(path, out), path)
+		name := strings.TrimSuffix(filepath.Base(path), ".onnx")
+		pairs = append(pairs, [3]string{path, out, filepath.Join(testenv.Cache(), "oracle", name)})
+	}
+	ok, complaints := compare(t, pairs)
+	require.Empty(t, complaints)
+	require.Equal(t, len(pairs), ok)
 }

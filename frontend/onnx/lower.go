@@ -11,9 +11,30 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-// floorOpset is the oldest opset that export writes: what came before is not
-// run by anybody's engine today.
-const floorOpset = 7
+// Export writes no opset below floorOpset, unless the source is older: before
+// it, axes and indices could not be negative and much did not broadcast, which
+// schemas do not tell. Below oldestOpset nobody's engine runs models today.
+const (
+	floorOpset  = 11
+	oldestOpset = 7
+)
+
+// needs tells of forms that came with an opset though its schema does not
+// show them; 0 where the op has none.
+var needs = map[string]func(op *ir.Op) int{
+	"Mod": func(op *ir.Op) int {
+		if v := op.Operand(0); v != nil && v.Type.DType.IsFloat() && attrInt(op, "fmod", 0) == 0 {
+			return 28
+		}
+		return 0
+	},
+	"Dropout": func(op *ir.Op) int {
+		if op.NumResults() > 1 && op.Result(1).NumUses() > 0 {
+			return 12 // the mask of a model that does not train was false before
+		}
+		return 0
+	},
+}
 
 // tooLow says that an op can not be expressed below a version of its domain.
 type tooLow struct {
@@ -37,7 +58,7 @@ func lowest(m *ir.Module, opset int) (*ir.Module, map[string]int, error) {
 			source = int(min(o.Version, int64(source)))
 		}
 	}
-	targets := map[string]int{"": floorOpset}
+	targets := map[string]int{"": max(min(floorOpset, source), oldestOpset)}
 	if opset > 0 {
 		targets[""], source = opset, opset
 	}
@@ -126,7 +147,7 @@ func (l *lowering) block(b *ir.Block) error {
 // op brings one op to its target. What a step inserts is in the newest form
 // and follows suit; depth counts such steps.
 func (l *lowering) op(op *ir.Op, depth int) error {
-	if op.Name == ir.YieldName {
+	if op.Name == ir.YieldName || op.Name == ir.ConstantName { // constants become initializers
 		return nil
 	}
 	if depth > 8 {
@@ -146,6 +167,9 @@ func (l *lowering) op(op *ir.Op, depth int) error {
 	}
 	target := max(l.targets[domain], 1)
 	l.targets[domain] = target
+	if f := needs[op.Name]; f != nil && f(op) > target {
+		return l.refuse(op, domain, f(op), "there is no older form", depth)
+	}
 	at := ops.NewestOpset(domain)
 	for at > target {
 		v, down := lastChange(op.Name, target, at)
@@ -329,8 +353,11 @@ func fitType(s *ops.Schema, params []ops.Param, i int, v *ir.Value) error {
 	}
 	p := params[min(i, len(params)-1)]
 	allowed, isVar := s.Types[p.Type]
+	if !isVar {
+		allowed = []string{p.Type}
+	}
 	key := schemaType(v.Type)
-	if !isVar || key == "" || slices.Contains(allowed, key) {
+	if key == "" || slices.Contains(allowed, key) {
 		return nil
 	}
 	return fmt.Errorf("%s may not be %s", p.Name, key)

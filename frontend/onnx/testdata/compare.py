@@ -1,5 +1,7 @@
-"""Judges exported models: reads lines "ORIGINAL EXPORTED", checks each exported file with onnx.checker and runs both
+"""Judges exported models: reads lines "ORIGINAL EXPORTED INPUTS", INPUTS being a folder of .npy files as `make setup`
+writes them, the original's own folder for a conformance test, or - for random inputs. Checks each exported file with onnx.checker and runs both
 in onnxruntime on the same inputs. Prints a line for each pair: ok, skip (onnxruntime does not run the original) or fail."""
+import json
 import pathlib
 import sys
 
@@ -23,6 +25,10 @@ def feeds(model, folder):
     init = {t.name for t in model.graph.initializer}
     inputs = [v for v in model.graph.input if v.name not in init]
     data = folder / "test_data_set_0"
+    files = folder / "manifest.json"
+    if files.is_file():
+        case = json.loads(files.read_text())["cases"][0]
+        return {f["name"]: np.load(folder / case["shape"] / "in" / f["file"]) for f in case["inputs"]}
     out, dims, rng = {}, {}, np.random.default_rng(0)
     for i, v in enumerate(inputs):
         if data.is_dir():
@@ -54,7 +60,7 @@ def same(a, b):
     return np.array_equal(a, b)
 
 
-def judge(original, exported):
+def judge(original, exported, inputs):
     model = onnx.load(original, load_external_data=False)
     result = onnx.load(exported, load_external_data=False)
     opset = lambda m: max([o.version for o in m.opset_import if o.domain in ("", "ai.onnx")] or [1])
@@ -66,7 +72,7 @@ def judge(original, exported):
         print("note", original, f"opset {opset(model)} -> {opset(result)}")
     try:
         s = session(original)
-        x = feeds(model, pathlib.Path(original).parent)
+        x = feeds(model, pathlib.Path(inputs))
         want = s.run(None, x)
     except Exception as e:
         return "skip", str(e)[:100]
@@ -82,6 +88,6 @@ def judge(original, exported):
 
 
 for line in sys.stdin:
-    a, b = line.split()
-    verdict, why = judge(a, b)
+    a, b, inputs = line.split()
+    verdict, why = judge(a, b, inputs)
     print(verdict, a, " ".join(why.split()), flush=True)
