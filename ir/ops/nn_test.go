@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
 )
 
 // inferred parses "%a: type, ... ; const lines ; op" in IR text and returns
@@ -183,4 +185,12 @@ func TestNeuralNetworkDowngrades(t *testing.T) {
 			require.Contains(t, got, c.want)
 		})
 	}
+}
+
+// Slices to the end of a dim say so by the largest int64, which no float64 holds.
+func TestOperandsAreReadExactly(t *testing.T) {
+	x := tensor.Int64s([]int64{math.MaxInt64, math.MinInt64, -1})
+	require.Equal(t, []int{math.MaxInt64, math.MinInt64, -1}, intsIn(x))
+	require.Nil(t, intsIn(nil))
+	require.Panics(t, func() { intsIn(tensor.Float32s([]float32{1}, 1)) })
 }

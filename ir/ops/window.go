@@ -151,20 +151,24 @@ func floatScalar(t *tensor.Tensor, standard float64) (float64, error) {
 	return ref.Float64s(t)[0], nil
 }
 
-// intsIn returns the elements of an integer tensor, nil where it is absent.
+// intsIn returns the elements of an int64 or int32 tensor, nil where it is
+// absent.
 func intsIn(t *tensor.Tensor) []int {
 	if t == nil {
 		return nil
 	}
 	out := make([]int, t.Len())
-	if t.DType == tensor.Int64 { // the largest do not survive float64
+	switch t.DType {
+	case tensor.Int64:
 		for i, v := range tensor.Of[int64](t) {
 			out[i] = int(v)
 		}
-		return out
-	}
-	for i, v := range ref.Float64s(t) {
-		out[i] = int(v)
+	case tensor.Int32:
+		for i, v := range tensor.Of[int32](t) {
+			out[i] = int(v)
+		}
+	default:
+		panic(failure{fmt.Errorf("%s holds no sizes or positions: int64 or int32 is needed", t)})
 	}
 	return out
 }
