@@ -54,9 +54,9 @@ func tensorType(m *ir.Module, t *onnxpb.TensorTypeProto) (ir.Type, error) {
 		switch {
 		case x.Value != nil && *x.Value >= 0:
 			dims[i] = ir.Const(*x.Value)
-		case x.Value == nil && x.Param != "":
+		case x.Value == nil && x.Param != "" && x.Param != "?":
 			dims[i] = ir.Sym(dimName(x.Param))
-		default: // absent, or the -1 of some exporters
+		default: // absent, or the -1 and "?" of some exporters
 			dims[i] = m.FreshDim()
 		}
 	}
