@@ -2,7 +2,9 @@ package hone_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -17,9 +19,23 @@ import (
 // bound is the largest error allowed, relative to the largest element of the output.
 const bound = 1e-4
 
+// oracles is every model of the round at hand; -short keeps to files up to 4 MB.
+func oracles(t *testing.T) []testenv.Oracle {
+	t.Helper()
+	all := testenv.Oracles(t)
+	if !testing.Short() {
+		return all
+	}
+	return slices.DeleteFunc(all, func(o testenv.Oracle) bool {
+		info, err := os.Stat(testenv.Model(t, o.Model))
+		require.NoError(t, err)
+		return info.Size() > 4<<20
+	})
+}
+
 // Every model answers as onnxruntime does, at all its shapes: compiled to a bundle, written, loaded and run.
 func TestCompiledModelsAnswerAsOnnxruntime(t *testing.T) {
-	for _, o := range testenv.Oracles(t) {
+	for _, o := range oracles(t) {
 		t.Run(o.Model, func(t *testing.T) {
 			ctx := context.Background()
 			model, err := hone.Open(testenv.Model(t, o.Model))
@@ -41,7 +57,7 @@ func TestCompiledModelsAnswerAsOnnxruntime(t *testing.T) {
 
 // The interpreter answers as onnxruntime does on the original module, so that it can judge every level and pass.
 func TestInterpretedModelsAnswerAsOnnxruntime(t *testing.T) {
-	for _, o := range testenv.Oracles(t) {
+	for _, o := range oracles(t) {
 		t.Run(o.Model, func(t *testing.T) {
 			model, err := hone.Open(testenv.Model(t, o.Model))
 			require.NoError(t, err)

@@ -251,11 +251,14 @@ func (x *Inference) combine(i, j int, f func(p, q ir.Dim) (ir.Dim, bool)) {
 	}
 	out := make([]ir.Dim, n)
 	for k := range out {
-		d, ok := f(a[k%len(a)], b[k%len(b)])
-		if !ok || isUnknownElem(d) {
-			d = unknownElem
+		p, q := a[k%len(a)], b[k%len(b)]
+		out[k] = unknownElem
+		if isUnknownElem(p) || isUnknownElem(q) { // two unknown elements are not equal: their difference is not 0
+			continue
 		}
-		out[k] = d
+		if d, ok := f(p, q); ok {
+			out[k] = d
+		}
 	}
 	x.SetContents(0, out)
 }
