@@ -161,16 +161,19 @@ func inferUnary(name string) func(*Inference) error {
 }
 
 // elems is Contents with unknownElem for what is not known. It also reads
-// whole numbers out of constants of other types. The slice is the caller's.
+// whole numbers out of known floats and truth values. The slice is the caller's.
 func (x *Inference) elems(i int) ([]ir.Dim, bool) {
 	if e, ok := x.shapes.Contents(x.op.Operand(i)); ok {
 		return slices.Clone(e), true
 	}
-	d := x.op.Operand(i).Data()
-	if d == nil || len(d.Shape) > 1 || d.Len() > maxContents || d.DType != tensor.Float32 && d.DType != tensor.Float64 && d.DType != tensor.Bool {
+	v := x.op.Operand(i)
+	if v == nil {
 		return nil, false
 	}
-	t := x.Const(i)
+	t := x.shapes.known(v)
+	if t == nil || t.Rank() > 1 || t.DType != tensor.Float32 && t.DType != tensor.Float64 && t.DType != tensor.Bool {
+		return nil, false
+	}
 	e := make([]ir.Dim, t.Len())
 	for j, v := range ref.Float64s(t) {
 		if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
