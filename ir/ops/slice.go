@@ -54,6 +54,12 @@ func slicedDim(n, start, end, step ir.Dim) (ir.Dim, bool, error) {
 		if !ok || !also {
 			return ir.Dim{}, false, nil
 		}
+		if to.Equal(n) { // the rest of the dim, or its last -start elements
+			to, from = n.Sub(start), ir.Const(0)
+			if aok && a < 0 {
+				to = n.Min(ir.Const(-a))
+			}
+		}
 		return to.Sub(from).Max(ir.Const(0)).CeilDiv(ir.Const(s)), true, nil
 	case s > math.MinInt32 && aok && bok && (a == -1 || a >= farEnd) && b <= -farEnd:
 		return n.CeilDiv(ir.Const(-s)), true, nil
