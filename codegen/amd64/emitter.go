@@ -44,6 +44,10 @@ func File(kernels []spec.Kernel) ([]byte, error) {
 			e.reduce(k, args)
 		case spec.Transpose:
 			e.transpose(args)
+		case spec.WinoIn:
+			e.winoIn(args)
+		case spec.WinoOut:
+			e.winoOut(args)
 		default:
 			e.taps(k, args)
 		}

@@ -65,7 +65,7 @@ var groups = []struct {
 	families []spec.Family
 }{
 	{"gemm", []spec.Family{spec.Gemm}},
-	{"image", []spec.Family{spec.Depthwise, spec.MaxPool, spec.SumPool, spec.Transpose}},
+	{"image", []spec.Family{spec.Depthwise, spec.MaxPool, spec.SumPool, spec.Transpose, spec.WinoIn, spec.WinoOut}},
 	{"vec", []spec.Family{spec.Vec, spec.Reduce}},
 }
 
@@ -127,7 +127,11 @@ func registry(a arch, ks []spec.Kernel) ([]byte, error) {
 			case spec.Reduce:
 				tile[0], field = k.Reduce.Writes(), fmt.Sprintf("Reduce[%d]", k.Reduce)
 			default:
-				field = map[spec.Family]string{spec.Depthwise: "Depthwise", spec.MaxPool: "MaxPool", spec.SumPool: "SumPool", spec.Transpose: "Transpose"}[k.Family]
+				if k.Family == spec.WinoOut {
+					tile[0] = 1
+				}
+				field = map[spec.Family]string{spec.Depthwise: "Depthwise", spec.MaxPool: "MaxPool", spec.SumPool: "SumPool", spec.Transpose: "Transpose",
+					spec.WinoIn: "WinoIn", spec.WinoOut: "WinoOut"}[k.Family]
 			}
 			row := fmt.Sprintf("Name: %q, Tier: s.Tier, Tile: [2]int{%d, %d}, Fn: %s", k.Name(), tile[0], tile[1], ident(k.Name()))
 			if k.Family == spec.Gemm {

@@ -22,6 +22,8 @@ const (
 	Vec       Family = "vec"       // rt.VecArgs
 	Reduce    Family = "reduce"    // rt.ReduceArgs
 	Transpose Family = "transpose" // rt.TransposeArgs
+	WinoIn    Family = "winoin"    // rt.WinoArgs
+	WinoOut   Family = "winoout"   // rt.WinoArgs
 )
 
 // Args names the argument struct of a family.
@@ -35,6 +37,8 @@ func (f Family) Args() string {
 		return "ReduceArgs"
 	case Transpose:
 		return "TransposeArgs"
+	case WinoIn, WinoOut:
+		return "WinoArgs"
 	default:
 		return "TapArgs"
 	}
@@ -88,6 +92,7 @@ func Of(f Family, t rt.Tier) []Kernel {
 		for op := range rt.NumReduceOps {
 			ks = append(ks, Kernel{Family: f, Tier: t, Reduce: op})
 		}
+	case t == rt.NEON && (f == WinoIn || f == WinoOut):
 	case f == Transpose && t != rt.AVX2: // its 8x8 blocks serve AVX-512 as well; NEON has none yet
 	default:
 		ks = append(ks, Kernel{Family: f, Tier: t})

@@ -110,3 +110,16 @@ func BenchmarkConv(b *testing.B) {
 		})
 	}
 }
+
+// The 3×3 convolutions of resnet50 and unet_silu by Winograd; %peak counts a direct convolution's operations, so it may pass 100.
+func BenchmarkWinograd(b *testing.B) {
+	for _, s := range [][3]int{{64, 64, 56}, {128, 128, 28}, {256, 256, 14}, {512, 512, 7}, {32, 32, 128}} {
+		b.Run(fmt.Sprintf("%d_%d_hw%d", s[0], s[1], s[2]), func(b *testing.B) {
+			c, o, hw := s[0], s[1], s[2]
+			win := rt.Window{H: hw, W: hw, OH: hw, OW: hw, KH: 3, KW: 3, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, PadTop: 1, PadLeft: 1}
+			d := rt.Winograd{Set: best(b), Window: win, N: 1, C: c, O: o, X: memory(c * hw * hw), Weights: memory(rt.PackedWinogradSize(o, c)), Y: memory(o * hw * hw), Bias: memory(o), Clamp: true, Hi: 1e30}
+			w, err := d.Work()
+			bench(b, 2*9*float64(hw*hw*c*o), w, err)
+		})
+	}
+}

@@ -338,3 +338,49 @@ func TestTransposeKernel(t *testing.T) {
 		}
 	})
 }
+
+func TestWinogradKernels(t *testing.T) {
+	generic := rt.GenericSet()
+	eachTier(t, func(t *testing.T, set *rt.Set) {
+		r := rand.New(rand.NewPCG(6, 6))
+		for out, pair := range [][2]*rt.Kernel[rt.WinoArgs]{{&set.WinoIn, &generic.WinoIn}, {&set.WinoOut, &generic.WinoOut}} {
+			t.Run(pair[0].Name, func(t *testing.T) {
+				for range 40 {
+					testWinogradKernel(t, r, pair[0], pair[1], out)
+				}
+			})
+		}
+	})
+}
+
+func testWinogradKernel(t *testing.T, r *rand.Rand, k, ref *rt.Kernel[rt.WinoArgs], out int) {
+	a := &arena{t: t}
+	defer a.free()
+	g := rt.WinoArgs{N: 1 + r.Int64N(5)}
+	points, pixels := 64*(g.N+r.Int64N(3)), 64*(4*g.N+2+r.Int64N(3))
+	fields := []*uintptr{&g.Src, &g.Dst, &g.Tmp}
+	if g.LdS, g.LdD = pixels, points; out == 1 {
+		g.LdS, g.LdD = points, pixels
+		g.Flags, g.Lo, g.Hi = rt.FlagClamp*r.Int64N(2), -0.5, 0.5
+		if r.IntN(2) == 0 {
+			fields = append(fields, &g.Bias)
+		}
+		if r.IntN(2) == 0 {
+			fields = append(fields, &g.R)
+		}
+	}
+	bs := layOut(t, a, r, fields, func() []rt.Range { return g.Footprint(out, 0) })
+	before := snapshot(bs)
+	call(t, k, &g)
+	after := snapshot(bs)
+	pointAt(bs, before)
+	ref.Fn(&g)
+	for i := range bs {
+		if i == 2 {
+			continue // Tmp
+		}
+		for j, want := range before[i] {
+			requireClose(t, want, after[i][j], 2e-4, fmt.Sprintf("%s buffer %d element %d with %+v", k.Name, i, j, g))
+		}
+	}
+}

@@ -35,6 +35,12 @@ func sumpool_f32_avx2(args *rt.TapArgs)
 func transpose_f32_avx2(args *rt.TransposeArgs)
 
 //go:noescape
+func winoin_f32_avx2(args *rt.WinoArgs)
+
+//go:noescape
+func winoout_f32_avx2(args *rt.WinoArgs)
+
+//go:noescape
 func vec_copy_f32_avx2(args *rt.VecArgs)
 
 //go:noescape
@@ -215,6 +221,12 @@ func maxpool_f32_avx512(args *rt.TapArgs)
 func sumpool_f32_avx512(args *rt.TapArgs)
 
 //go:noescape
+func winoin_f32_avx512(args *rt.WinoArgs)
+
+//go:noescape
+func winoout_f32_avx512(args *rt.WinoArgs)
+
+//go:noescape
 func vec_copy_f32_avx512(args *rt.VecArgs)
 
 //go:noescape
@@ -343,6 +355,8 @@ var archTiers = []archTier{
 		s.MaxPool = rt.Kernel[rt.TapArgs]{Name: "maxpool_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: maxpool_f32_avx2}
 		s.SumPool = rt.Kernel[rt.TapArgs]{Name: "sumpool_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: sumpool_f32_avx2}
 		s.Transpose = rt.Kernel[rt.TransposeArgs]{Name: "transpose_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: transpose_f32_avx2}
+		s.WinoIn = rt.Kernel[rt.WinoArgs]{Name: "winoin_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: winoin_f32_avx2}
+		s.WinoOut = rt.Kernel[rt.WinoArgs]{Name: "winoout_f32_avx2", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: winoout_f32_avx2}
 		s.Vec[0] = rt.Kernel[rt.VecArgs]{Name: "vec_copy_f32_avx2", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_copy_f32_avx2}
 		s.Vec[1] = rt.Kernel[rt.VecArgs]{Name: "vec_neg_f32_avx2", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_neg_f32_avx2}
 		s.Vec[2] = rt.Kernel[rt.VecArgs]{Name: "vec_abs_f32_avx2", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_abs_f32_avx2}
@@ -397,6 +411,8 @@ var archTiers = []archTier{
 		s.Depthwise = rt.Kernel[rt.TapArgs]{Name: "depthwise_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: depthwise_f32_avx512}
 		s.MaxPool = rt.Kernel[rt.TapArgs]{Name: "maxpool_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: maxpool_f32_avx512}
 		s.SumPool = rt.Kernel[rt.TapArgs]{Name: "sumpool_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: sumpool_f32_avx512}
+		s.WinoIn = rt.Kernel[rt.WinoArgs]{Name: "winoin_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: winoin_f32_avx512}
+		s.WinoOut = rt.Kernel[rt.WinoArgs]{Name: "winoout_f32_avx512", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: winoout_f32_avx512}
 		s.Vec[0] = rt.Kernel[rt.VecArgs]{Name: "vec_copy_f32_avx512", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_copy_f32_avx512}
 		s.Vec[1] = rt.Kernel[rt.VecArgs]{Name: "vec_neg_f32_avx512", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_neg_f32_avx512}
 		s.Vec[2] = rt.Kernel[rt.VecArgs]{Name: "vec_abs_f32_avx512", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_abs_f32_avx512}

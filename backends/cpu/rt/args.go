@@ -93,6 +93,23 @@ type TransposeArgs struct {
 	Cols int64 // a multiple of 8
 }
 
+// WinoArgs are the arguments of the families "winoin" and "winoout", Winograd's transforms of N neighbouring patches of 16 channels,
+// patch t 4 pixels after the one before it:
+//
+//	winoin:  6×6 pixels at Src + row·LdS + (4·t + column)·64 to Dst + (6·row + column)·LdD + t·64
+//	winoout: 6×6 values at Src + (6·row + column)·LdS + t·64 to 4×4 pixels at Dst + row·LdD + (4·t + column)·64,
+//	         plus Bias and R, clamped as in GemmArgs
+type WinoArgs struct {
+	Src, Dst uintptr
+	LdS, LdD int64
+	Tmp      uintptr // 36·64 bytes to write to
+	N        int64   // at least 1
+	Bias     uintptr // [16] or 0, winoout only
+	R        uintptr // of Dst's strides, or 0, winoout only
+	Flags    int64   // FlagClamp, winoout only
+	Lo, Hi   float32
+}
+
 // Args holds one of each, for a worker to fill in.
 type Args struct {
 	Gemm      GemmArgs
@@ -100,6 +117,7 @@ type Args struct {
 	Vec       VecArgs
 	Reduce    ReduceArgs
 	Transpose TransposeArgs
+	Wino      WinoArgs
 }
 
 // Range is memory that a kernel touches: Count pieces of Len bytes, Stride bytes from one to the next.
@@ -200,4 +218,30 @@ func (g *ReduceArgs) Footprint(writes, _ int) []Range {
 // Footprint is the memory that a kernel touches when called with g; the two numbers are not used.
 func (g *TransposeArgs) Footprint(_, _ int) []Range {
 	return []Range{{g.Src, int(g.Cols) * 4, Lanes, int(g.LdS), false}, {g.Dst, laneBytes, int(g.Cols), int(g.LdD), true}}
+}
+
+// Footprint is the memory that a kernel touches when called with g; out is 1 for the winoout family.
+func (g *WinoArgs) Footprint(out, _ int) []Range {
+	ranges := []Range{span(g.Tmp, winoTmp, true)}
+	n := int(g.N)
+	pixels := func(p uintptr, ld int64, rows int, write bool) {
+		ranges = append(ranges, Range{p, (n*winoOut + rows - winoOut) * laneBytes, rows, int(ld), write})
+	}
+	points := func(p uintptr, ld int64, write bool) {
+		ranges = append(ranges, Range{p, n * laneBytes, winoPoints, int(ld), write})
+	}
+	if out == 0 {
+		pixels(g.Src, g.LdS, winoIn, false)
+		points(g.Dst, g.LdD, true)
+		return ranges
+	}
+	points(g.Src, g.LdS, false)
+	pixels(g.Dst, g.LdD, winoOut, true)
+	if g.R != 0 {
+		pixels(g.R, g.LdD, winoOut, false)
+	}
+	if g.Bias != 0 {
+		ranges = append(ranges, span(g.Bias, laneBytes, false))
+	}
+	return ranges
 }

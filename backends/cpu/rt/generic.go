@@ -13,6 +13,8 @@ func GenericSet() *Set {
 		MaxPool:   Kernel[TapArgs]{Name: "maxpool_f32_generic", Fn: genericMaxPool},
 		SumPool:   Kernel[TapArgs]{Name: "sumpool_f32_generic", Fn: genericSumPool},
 		Transpose: Kernel[TransposeArgs]{Name: "transpose_f32_generic", Fn: genericTranspose},
+		WinoIn:    Kernel[WinoArgs]{Name: "winoin_f32_generic", Fn: genericWinoIn},
+		WinoOut:   Kernel[WinoArgs]{Name: "winoout_f32_generic", Tile: [2]int{1, 0}, Fn: genericWinoOut},
 	}
 	for _, mr := range []int{4, 1} {
 		name := "gemm_f32_4x16_generic"

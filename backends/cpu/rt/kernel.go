@@ -6,7 +6,8 @@ package rt
 type Kernel[A any] struct {
 	Name string
 	Tier Tier
-	// Tile is rows and panels of a gemm kernel; operands of a vec kernel; whether a reduce kernel writes Dst; else zero.
+	// Tile is rows and panels of a gemm kernel; operands of a vec kernel; whether a reduce kernel writes Dst;
+	// 1 for winoout; else zero.
 	Tile [2]int
 	Fn   func(*A)
 }
@@ -22,6 +23,8 @@ type Set struct {
 	Vec       [NumVecOps]Kernel[VecArgs]
 	Reduce    [NumReduceOps]Kernel[ReduceArgs]
 	Transpose Kernel[TransposeArgs]
+	WinoIn    Kernel[WinoArgs]
+	WinoOut   Kernel[WinoArgs]
 
 	plan gemmPlan // filled by Seal
 }
