@@ -13,7 +13,7 @@ func init() {
 	add(map[string]Impl{
 		"BatchNormalization": {Infer: inferBatchNorm, Eval: evalBatchNorm,
 			Upgrades:   []Upgrade{{To: 9, Do: perActivation}, {To: 14, Do: trainingMode}},
-			Downgrades: []Downgrade{{From: 14, Do: each(without("training_mode", int64(0)), oneResult)}, {From: 7, Do: setAttr("is_test", int64(1))}}},
+			Downgrades: []Downgrade{{From: 14, Do: each(without("training_mode", int64(0)), oneResult)}, {From: 9, Do: each()}, {From: 7, Do: setAttr("is_test", int64(1))}}},
 		"InstanceNormalization": {Infer: asFirst, Eval: evalInstanceNorm, Upgrades: []Upgrade{{To: 6, Do: dropAttrs("consumed_inputs")}}},
 		"GroupNormalization": {Infer: asFirst, Eval: evalGroupNorm, Upgrades: []Upgrade{{To: 21, Do: perChannel}},
 			Downgrades: []Downgrade{{From: 21, Do: func(*ir.Builder, *ir.Op) error { return errors.New("scales by channel have no older form") }}}},
