@@ -183,7 +183,7 @@ func (im *importer) freezeDims(g *onnxpb.GraphProto) error {
 	}
 	for name, sizes := range given {
 		if slices.Min(sizes) == slices.Max(sizes) {
-			im.freeze[dimName(name)] = ir.Const(sizes[0])
+			im.freeze[name] = ir.Const(sizes[0])
 		}
 	}
 	for name, n := range im.opt.Dims {
@@ -193,7 +193,7 @@ func (im *importer) freezeDims(g *onnxpb.GraphProto) error {
 		if n < 0 {
 			return fmt.Errorf("dim %s can not be %d", name, n)
 		}
-		im.freeze[dimName(name)] = ir.Const(n)
+		im.freeze[name] = ir.Const(n)
 	}
 	return nil
 }
