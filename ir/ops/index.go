@@ -2,6 +2,7 @@ package ops
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/hone-ml/hone/ir"
@@ -142,11 +143,13 @@ func inferOneHot(x *Inference) error {
 }
 
 func evalOneHot(c *Call) error {
-	depth := intsIn(c.In(1))
-	if len(depth) != 1 {
-		return c.Errorf("depth is %s, want a scalar", c.In(1))
+	// Alone among sizes, a depth may be of any numeric type.
+	depth := c.In(1)
+	if depth.Len() != 1 {
+		return c.Errorf("depth is %s, want a scalar", depth)
 	}
-	return c.done(ref.OneHot(c.In(0), depth[0], c.In(2), int(c.Int("axis"))))
+	n := min(max(ref.Float64s(depth)[0], -1), math.MaxInt32)
+	return c.done(ref.OneHot(c.In(0), int(n), c.In(2), int(c.Int("axis"))))
 }
 
 func inferTopK(x *Inference) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
 )
 
 func TestMathShapes(t *testing.T) {
@@ -129,6 +130,15 @@ func TestShapeArithmeticFolds(t *testing.T) {
 			require.Equal(t, c.want, regexp.MustCompile(`\?\d+`).ReplaceAllString(got[0], "?"))
 		})
 	}
+}
+
+// A depth may be a float, unlike other sizes.
+func TestOneHotDepthOfAnyType(t *testing.T) {
+	m, err := ir.Parse("module @t opset=28\nfunc @main(%i: i64[2], %d: f32[], %v: i64[2]) -> (y: i64[*]) {\n%y = OneHot(%i, %d, %v) : i64[*]\nreturn(%y)\n}\n", ir.ParseOptions{})
+	require.NoError(t, err)
+	outs, err := Eval(m.Main().Body.First(), []tensor.Value{tensor.Int64s([]int64{1, -3}), tensor.Scalar(tensor.Float32, float32(3)), tensor.Int64s([]int64{0, 1})}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []int64{0, 1, 0, 1, 0, 0}, tensor.Of[int64](outs[0].(*tensor.Tensor)))
 }
 
 // Inferring twice gives the same types, also where sizes are fresh symbols.
