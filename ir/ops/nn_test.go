@@ -192,5 +192,6 @@ func TestOperandsAreReadExactly(t *testing.T) {
 	x := tensor.Int64s([]int64{math.MaxInt64, math.MinInt64, -1})
 	require.Equal(t, []int{math.MaxInt64, math.MinInt64, -1}, intsIn(x))
 	require.Nil(t, intsIn(nil))
-	require.Panics(t, func() { intsIn(tensor.Float32s([]float32{1}, 1)) })
+	require.Equal(t, []int{3}, intsIn(tensor.Float32s([]float32{3}, 1)), "OneHot's depth may be any number")
+	require.Panics(t, func() { intsIn(tensor.StringsOf([]string{"3"}, 1)) })
 }

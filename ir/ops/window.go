@@ -151,24 +151,24 @@ func floatScalar(t *tensor.Tensor, standard float64) (float64, error) {
 	return ref.Float64s(t)[0], nil
 }
 
-// intsIn returns the elements of an int64 or int32 tensor, nil where it is
-// absent.
+// intsIn returns the elements of a numeric tensor as ints, nil where it is
+// absent. 64-bit integers are read exactly.
 func intsIn(t *tensor.Tensor) []int {
 	if t == nil {
 		return nil
 	}
 	out := make([]int, t.Len())
-	switch t.DType {
-	case tensor.Int64:
+	if t.DType == tensor.Int64 {
 		for i, v := range tensor.Of[int64](t) {
 			out[i] = int(v)
 		}
-	case tensor.Int32:
-		for i, v := range tensor.Of[int32](t) {
-			out[i] = int(v)
-		}
-	default:
-		panic(failure{fmt.Errorf("%s holds no sizes or positions: int64 or int32 is needed", t)})
+		return out
+	}
+	if t.DType == tensor.String || t.DType.IsComplex() {
+		panic(failure{fmt.Errorf("%s holds no sizes or positions", t)})
+	}
+	for i, v := range ref.Float64s(t) {
+		out[i] = int(v)
 	}
 	return out
 }
