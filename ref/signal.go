@@ -156,16 +156,12 @@ func CosineWindow(d tensor.DType, n int, periodic bool, a ...float64) (*tensor.T
 	}
 	m := float64(n)
 	if !periodic {
-		m--
+		m = float64(max(n-1, 1))
 	}
 	for k := range v {
 		sign := 1.0
 		for i, c := range a {
-			if i == 0 || k > 0 {
-				v[k] += sign * c * math.Cos(2*math.Pi*float64(i*k)/m)
-			} else {
-				v[k] += sign * c
-			}
+			v[k] += sign * c * math.Cos(2*math.Pi*float64(i*k)/m)
 			sign = -sign
 		}
 	}

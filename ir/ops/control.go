@@ -74,6 +74,13 @@ func (x *Inference) carried(skip int, lead, states, rest []ir.Type) (final, othe
 	if body == nil {
 		return nil, nil, x.Errorf("there is no body")
 	}
+	if len(body.Args) != len(lead)+len(states)+len(rest) {
+		return nil, nil, x.Errorf("the body takes %d arguments, got %d", len(body.Args), len(lead)+len(states)+len(rest))
+	}
+	before := make([]ir.Type, len(states)) // the types of an inference before this one
+	for i := range states {
+		before[i] = body.Args[len(lead)+i].Type
+	}
 	final = slices.Clone(states)
 	for range 4 {
 		outs, err := x.Region("body", slices.Concat(lead, final, rest)...)
@@ -86,7 +93,7 @@ func (x *Inference) carried(skip int, lead, states, rest []ir.Type) (final, othe
 		outs = outs[skip:]
 		stable := true
 		for i, t := range final {
-			arg := body.Args[len(lead)+i].Type
+			arg := before[i]
 			w, err := x.merge(t, outs[i], func(d int) ir.Dim {
 				// A symbol that stands for the state already is kept, so that
 				// inferring twice changes nothing.

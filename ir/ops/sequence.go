@@ -52,6 +52,11 @@ func (x *Inference) union(a, b ir.Type) (ir.Type, error) {
 }
 
 func (x *Inference) merge(a, b ir.Type, unknown func(i int) ir.Dim) (ir.Type, error) {
+	if a.Kind != b.Kind && a.Kind == ir.KindOptional {
+		b = ir.OptionalOf(b) // a value stands for an optional that holds it
+	} else if a.Kind != b.Kind && b.Kind == ir.KindOptional {
+		a = ir.OptionalOf(a)
+	}
 	switch {
 	case a.Kind != b.Kind:
 		return a, x.Errorf("%s and %s can not be the same value", a, b)
@@ -152,14 +157,14 @@ func inferSequenceInsert(x *Inference) error {
 
 func evalSequenceInsert(c *Call) error {
 	s, t := c.sequence(0), c.In(1)
-	if t.DType != s.Elem {
+	if t.DType != s.Elem && s.Elem != tensor.Undefined {
 		return c.Errorf("%s for a sequence of %s", t, s.Elem)
 	}
 	i, err := ref.SequenceIndex(c.In(2), len(s.Items), true)
 	if err != nil {
 		return err
 	}
-	c.Set(0, &tensor.Sequence{Elem: s.Elem, Items: slices.Insert(slices.Clone(s.Items), i, tensor.Value(t))})
+	c.Set(0, &tensor.Sequence{Elem: t.DType, Items: slices.Insert(slices.Clone(s.Items), i, tensor.Value(t))})
 	return nil
 }
 
