@@ -141,7 +141,11 @@ func inferLoop(x *Inference) error {
 	if len(final)+len(scans) != x.NumOut() {
 		return x.Errorf("the body yields %d values for %d results", 1+len(final)+len(scans), x.NumOut())
 	}
+	yields := x.op.Region("body").Results()
 	for i, t := range final {
+		if t.Kind == ir.KindOptional && yields[1+i].Type.Kind != ir.KindOptional {
+			t = *t.Elem // only what goes in is an optional
+		}
 		x.Set(i, x.outside(t, states[i]))
 	}
 	trips, known := x.trips()
@@ -236,6 +240,9 @@ func evalLoop(c *Call) error {
 		}
 	}
 	for i, v := range states {
+		if o, ok := v.(*tensor.Optional); ok && o.Elem != nil && c.OutType(i).Kind != ir.KindOptional {
+			v = o.Elem
+		}
 		c.Set(i, v)
 	}
 	for k := range scans {
