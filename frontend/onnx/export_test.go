@@ -12,7 +12,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hone-ml/hone/frontend/onnx/onnxpb"
 	"github.com/hone-ml/hone/internal/testenv"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/tensor"
 )
 
 // compare lets onnx.checker and onnxruntime judge exported models; each
@@ -112,4 +116,94 @@ func TestForeignOperators(t *testing.T) {
 	ok, failed, _ := compare(t, pairs)
 	require.Empty(t, failed)
 	require.Equal(t, len(pairs), ok)
+}
+
+func TestExportKeepsWhatItDoesNotKnow(t *testing.T) {
+	p := model(pool())
+	p.ProducerName, p.ModelVersion, p.DocString = "test", 3, "doc"
+	p.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: "k", Value: "v"}}
+	p.Unknown = onnxpb.Raw{{0xa2, 0x38, 1, 'x'}} // field 900
+	m, err := importOf(t, p, Options{})
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, Export(&b, m, ExportOptions{}))
+	back, err := onnxpb.DecodeModel(b.Bytes())
+	require.NoError(t, err)
+	require.Equal(t, p.Unknown, back.Unknown)
+	require.Equal(t, p.MetadataProps, back.MetadataProps)
+	require.Equal(t, []any{"test", int64(3), "doc"}, []any{back.ProducerName, back.ModelVersion, back.DocString})
+	require.Equal(t, "N", back.Graph.Input[0].Type.Tensor.Shape.Dim[0].Param)
+	require.EqualValues(t, 11, back.OpsetImport[0].Version)
+	require.EqualValues(t, 6, back.IRVersion)
+
+	require.NoError(t, Export(&b, m, ExportOptions{Opset: 20}))
+	require.ErrorContains(t, Export(&b, m, ExportOptions{Opset: 99}), "opset 99 is not known")
+}
+
+// TestExternalDataIsWrittenAndRead exports a model with its constants beside
+// it, and imports that.
+func TestExternalDataIsWrittenAndRead(t *testing.T) {
+	w := make([]float32, 1000)
+	for i := range w {
+		w[i] = float32(i)
+	}
+	g := &onnxpb.GraphProto{
+		Input: []*onnxpb.ValueInfoProto{input("x", 1000)}, Output: []*onnxpb.ValueInfoProto{output("y")},
+		Initializer: []*onnxpb.TensorProto{floats("w", w...), floats("small", 1)},
+		Node:        []*onnxpb.NodeProto{node("Add", s("x", "w"), s("t")), node("Add", s("t", "small"), s("y"))},
+	}
+	m, err := importOf(t, model(g), Options{})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	require.NoError(t, WriteFile(context.Background(), path, m, ExportOptions{External: 1000}))
+	data, err := os.ReadFile(path + ".data")
+	require.NoError(t, err)
+	require.Len(t, data, 4000)
+	back, err := Open(path, Options{})
+	require.NoError(t, err)
+	found := 0
+	for op := range back.Main().Body.Ops() {
+		if d := op.Result(0).Data(); d != nil && d.Len() == 1000 {
+			x, err := d.Tensor()
+			require.NoError(t, err)
+			require.Equal(t, w, tensor.Of[float32](x))
+			found++
+		}
+	}
+	require.Equal(t, 1, found)
+	ok, failed, _ := compare(t, [][3]string{{path, path, "-"}})
+	require.Empty(t, failed)
+	require.Equal(t, 1, ok)
+}
+
+// TestFusedRegionsAreInlined exports a module of the fused level.
+func TestFusedRegionsAreInlined(t *testing.T) {
+	m := ir.NewModule("g", ops.NewestOpset(""))
+	x := m.Main().AddInput("x", ir.Static(tensor.Float32, 4))
+	b := ir.AtEnd(m.Main().Body)
+	op := b.Op("hone.Fused", []*ir.Value{x}, []ir.Type{x.Type})
+	r := op.AddRegion(ops.FusedRegion)
+	a := r.AddArg("a", x.Type)
+	in := ir.AtEnd(r)
+	gelu := in.Op("Gelu", []*ir.Value{a}, []ir.Type{x.Type})
+	in.Op(ir.YieldName, []*ir.Value{gelu.Result(0)}, nil)
+	m.Main().Return([]string{"y", "z"}, op.Result(0), x)
+	m.Level = ir.Fused
+
+	m.Source.Opsets = []ir.Opset{{Version: 17}} // Gelu came with 20
+	var buf bytes.Buffer
+	require.NoError(t, Export(&buf, m, ExportOptions{}))
+	p, err := onnxpb.DecodeModel(buf.Bytes())
+	require.NoError(t, err)
+	var names []string
+	for _, n := range p.Graph.Node {
+		names = append(names, n.OpType)
+	}
+	require.Equal(t, []string{"Mul", "Mul", "Erf", "Add", "Mul", "Identity"}, names)
+	require.Equal(t, "y", p.Graph.Output[0].Name)
+	require.Equal(t, "z", p.Graph.Output[1].Name)
+	require.LessOrEqual(t, p.OpsetImport[0].Version, int64(17))
+
+	m.Level = ir.CPU
+	require.ErrorContains(t, Export(&buf, m, ExportOptions{}), "before lowering")
 }
