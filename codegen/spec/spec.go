@@ -2,6 +2,11 @@
 // of its name, and the catalogue of those that hone carries. It knows rt's kernel arguments and no assembler.
 //
 // A name is FAMILY[_OP]_f32[_ROWSxCOLUMNS]_TIER: gemm_f32_14x32_avx512, vec_exp_f32_avx2, reduce_max_f32_avx512, depthwise_f32_avx2.
+//
+// To add a tile or a tier of a family that exists: a row in this file. To add an operator to vec: its constant in rt, its
+// definition in rt's plain Go, its instructions in codegen/vecmath; every tier and the tests follow. To add a family: its
+// argument struct with a Footprint and its plain Go kernel in rt, a name here, a generator for each architecture, and a test against
+// the plain Go one. Then `go generate ./backends/cpu/kernels`.
 package spec
 
 import (

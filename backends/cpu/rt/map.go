@@ -2,6 +2,7 @@ package rt
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 )
 
@@ -126,6 +127,62 @@ func (sp *space) lanes() []mode {
 	return merged
 }
 
+// walk is how an operand goes along a run of elements that may cover many short rows.
+type walk struct {
+	gathered bool
+	row, col int // strides from one row to the next and within a row
+}
+
+// shortRow is the length below which rows are taken together: a call each would cost more than gathering what broadcasts.
+const shortRow = 64
+
+// walks finds how every operand goes along the last dim, which is merged with the one before it if rows are short and the outputs,
+// operands from index outs on, are dense. period is the length of a row.
+func (sp *space) walks(outs int) (ws []walk, period int) {
+	r := len(sp.dims)
+	period = sp.dims[r-1]
+	short := r > 1 && period < shortRow
+	for _, st := range sp.strides[outs:] {
+		short = short && st[r-1] == 1 && st[r-2] == period
+	}
+	if short {
+		sp.dims[r-2] *= period
+		sp.dims = sp.dims[:r-1]
+	}
+	for o, st := range sp.strides {
+		w := walk{col: st[r-1]}
+		step := st[r-1]
+		if short {
+			w.row = st[r-2]
+			sp.strides[o] = st[:r-1]
+			switch {
+			case w.col == 1 && w.row == period:
+				step = 1
+			case w.col == 0 && w.row == 0:
+				step = 0
+			default:
+				step = 2
+			}
+			sp.strides[o][r-2] = step
+		}
+		w.gathered = step != 0 && step != 1
+		ws = append(ws, w)
+	}
+	return ws, period
+}
+
+// gather copies elements first to first+n-1 of a run that begins at base.
+func (w *walk) gather(dst, base uintptr, first, n, period int) {
+	row, col := first/period, first%period
+	for range n {
+		*float(dst) = *float(at(base, (row*w.row+col*w.col)*4))
+		dst = at(dst, 4)
+		if col++; col == period {
+			row, col = row+1, 0
+		}
+	}
+}
+
 // Work binds the map.
 func (m *Map) Work() (Work, error) {
 	operands := append(append([]Operand{}, m.In...), m.Out...)
@@ -134,18 +191,28 @@ func (m *Map) Work() (Work, error) {
 		return Work{}, err
 	}
 	modes := sp.lanes()
+	var walks []walk
+	period := 0
+	for o, st := range sp.strides[len(m.In):] {
+		if last := st[len(st)-1]; last != 1 {
+			return Work{}, fmt.Errorf("output %d has stride %d along its innermost dimension: want 1", o, last)
+		}
+	}
+	if slices.Contains(modes, modeLanes) {
+		walks, period = make([]walk, len(operands)), 1
+	} else {
+		walks, period = sp.walks(len(m.In))
+		modes = sp.modes()
+	}
 	r := len(sp.dims)
 	inner, rows := sp.dims[r-1], 1
 	for _, d := range sp.dims[:r-1] {
 		rows *= d
 	}
-	gather := 0 // inputs that are copied to scratch memory first
-	for o := range operands {
-		switch st := sp.strides[o][r-1]; {
-		case o >= len(m.In) && st != 1:
-			return Work{}, fmt.Errorf("output %d has stride %d along its innermost dimension: want 1", o-len(m.In), st)
-		case o < len(m.In) && st != 0 && st != 1:
-			gather++
+	gathers := 0 // inputs that are copied to scratch memory first
+	for _, w := range walks {
+		if w.gathered {
+			gathers++
 		}
 	}
 	aliased := func(o, i int) bool { return m.Out[o].Ptr == m.In[i].Ptr }
@@ -154,7 +221,7 @@ func (m *Map) Work() (Work, error) {
 		return Work{}, err
 	}
 	seg := min(inner, tileElems) // elements a call
-	if gather > 0 {
+	if gathers > 0 {
 		seg = min(seg, chunkBig)
 	}
 	segs := ceilDiv(max(inner, 1), max(seg, 1))
@@ -171,28 +238,26 @@ func (m *Map) Work() (Work, error) {
 			gathered := 0
 			for o, x := range operands {
 				st := sp.strides[o]
-				e := first * st[r-1]
+				e := 0
 				for d, q := r-2, row; d >= 0; d-- {
 					e += q % sp.dims[d] * st[d]
 					q /= sp.dims[d]
 				}
 				p := at(addr(x.Ptr), e*4)
-				switch {
+				switch w := &walks[o]; {
 				case o >= len(m.In):
-					s.cur.out[o-len(m.In)] = p
-				case st[r-1] > 1 || st[r-1] < 0:
+					s.cur.out[o-len(m.In)] = at(p, first*4)
+				case w.gathered:
 					d := s.at(progBytes + gathered*chunkBig*4)
 					gathered++
-					for j := range n {
-						*float(at(d, j*4)) = *float(at(p, j*st[r-1]*4))
-					}
+					w.gather(d, p, first, n, period)
 					s.cur.in[o] = d
 				default:
-					s.cur.in[o] = p
+					s.cur.in[o] = at(p, first*st[r-1]*4)
 				}
 			}
 			bp.run(s, 0, n)
 		}
 	}
-	return Work{Tiles: ceilDiv(calls, group), Scratch: progBytes + gather*chunkBig*4, Run: run}, nil
+	return Work{Tiles: ceilDiv(calls, group), Scratch: progBytes + gathers*chunkBig*4, Run: run}, nil
 }
