@@ -30,14 +30,19 @@ func BroadcastShape(shapes ...[]int) ([]int, error) {
 	return out, nil
 }
 
+// checkSize refuses shapes that come from outside and are too large.
+func checkSize(shape ...int) error {
+	n, err := tensor.NumElements(shape)
+	if err == nil && n > maxResult {
+		err = fmt.Errorf("a result of shape %v has %d elements, more than %d", shape, n, maxResult)
+	}
+	return err
+}
+
 // newResult returns a zeroed tensor of a shape that comes from outside.
 func newResult(d tensor.DType, shape ...int) (*tensor.Tensor, error) {
-	n, err := tensor.NumElements(shape)
-	if err != nil {
+	if err := checkSize(shape...); err != nil {
 		return nil, err
-	}
-	if n > maxResult {
-		return nil, fmt.Errorf("a result of shape %v has %d elements, more than %d", shape, n, maxResult)
 	}
 	return tensor.New(d, shape...), nil
 }

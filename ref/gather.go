@@ -39,7 +39,7 @@ func Gather(x, indices *tensor.Tensor, axis int) (*tensor.Tensor, error) {
 	}
 	outer, block := product(x.Shape[:axis]), product(x.Shape[axis+1:])
 	shape := append(append(append([]int{}, x.Shape[:axis]...), indices.Shape...), x.Shape[axis+1:]...)
-	if _, err := newResult(tensor.Bool, shape...); err != nil {
+	if err := checkSize(shape...); err != nil {
 		return nil, err
 	}
 	from := make([]int, 0, outer*len(at))
@@ -138,7 +138,7 @@ func GatherND(x, indices *tensor.Tensor, batch int) (*tensor.Tensor, error) {
 	r := indices.Rank()
 	depth := indices.Shape[r-1]
 	shape := append(append([]int{}, indices.Shape[:r-1]...), x.Shape[batch+depth:]...)
-	if _, err := newResult(tensor.Bool, shape...); err != nil {
+	if err := checkSize(shape...); err != nil {
 		return nil, err
 	}
 	blocks := product(x.Shape[batch : batch+depth])

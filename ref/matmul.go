@@ -132,7 +132,7 @@ func matMulInts(a []int, av []int64, b []int, bv []int64) ([]int64, []int, error
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := newResult(tensor.Bool, shape...); err != nil {
+	if err := checkSize(shape...); err != nil {
 		return nil, nil, err
 	}
 	c := make([]int64, product(shape))

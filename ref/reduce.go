@@ -153,10 +153,6 @@ func Reduce(name string, x *tensor.Tensor, axes []int, keep bool) (*tensor.Tenso
 		return nil, fmt.Errorf("there is no reduction %s", name)
 	}
 	shape := ReducedShape(x.Shape, axes, keep)
-	y, err := newResult(x.DType, shape...)
-	if err != nil {
-		return nil, err
-	}
 	if g := intReduction(name, x.DType); g != nil {
 		return castInts(eachGroup(x.Shape, axes, bits64(x), g), x.DType, shape), nil
 	}
@@ -166,12 +162,12 @@ func Reduce(name string, x *tensor.Tensor, axes []int, keep bool) (*tensor.Tenso
 	}
 	v := eachGroup(x.Shape, axes, in, f)
 	if x.DType == tensor.Bool {
-		return castFloats(clampBool(v), x.DType, CastOptions{}, y.Shape), nil
+		return castFloats(clampBool(v), x.DType, CastOptions{}, shape), nil
 	}
 	if x.DType.IsInt() {
-		return castFloats(v, x.DType, CastOptions{}, y.Shape), nil
+		return castFloats(v, x.DType, CastOptions{}, shape), nil
 	}
-	return fromFloat64s(x.DType, v, y.Shape...), nil
+	return fromFloat64s(x.DType, v, shape...), nil
 }
 
 // clampBool maps the bounds of an empty reduction to false and true.

@@ -50,7 +50,7 @@ func OneHot(indices *tensor.Tensor, depth int, values *tensor.Tensor, axis int) 
 		return nil, fmt.Errorf("depth is %d and values are %s, want a depth of at least 0 and two values", depth, values)
 	}
 	shape := slices.Insert(slices.Clone(indices.Shape), axis, depth)
-	if _, err := newResult(tensor.Bool, shape...); err != nil {
+	if err := checkSize(shape...); err != nil {
 		return nil, err
 	}
 	from := make([]int, product(shape))

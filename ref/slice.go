@@ -178,7 +178,7 @@ func Pad(x *tensor.Tensor, begin, end []int, mode string, value *tensor.Tensor) 
 			return nil, fmt.Errorf("pads %v and %v do not fit %s", begin, end, x)
 		}
 		shape[d] = n + begin[d] + end[d]
-		if _, err := newResult(tensor.Bool, shape[d]); err != nil {
+		if err := checkSize(shape[d]); err != nil {
 			return nil, err
 		}
 		index[d] = make([]int, shape[d])
