@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
 )
 
 // Pass is one transformation of a module. It is deterministic, keeps no state
@@ -145,16 +146,25 @@ func (c *Context) run(p Pass, m *ir.Module) (bool, error) {
 }
 
 // CountOps returns the number of ops that compute something: constants and
-// yields do not.
+// yields do not, and a fused op counts as one.
 func CountOps(m *ir.Module) int {
 	n := 0
-	for _, f := range m.Funcs {
-		f.Body.Walk(func(op *ir.Op) bool {
-			if op.Name != ir.ConstantName && op.Name != ir.YieldName {
-				n++
+	var count func(b *ir.Block)
+	count = func(b *ir.Block) {
+		for op := range b.Ops() {
+			if op.Name == ir.ConstantName || op.Name == ir.YieldName {
+				continue
 			}
-			return true
-		})
+			n++
+			if op.Name != ops.FusedName {
+				for _, r := range op.Regions {
+					count(r)
+				}
+			}
+		}
+	}
+	for _, f := range m.Funcs {
+		count(f.Body)
 	}
 	return n
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
 )
 
 // conv binds a cpu.Conv; operand finds its operands outside of its region.
@@ -236,7 +237,7 @@ func (b *binder) permutedView(op *ir.Op, p *place) bool {
 // that can be read with these columns or rows dense.
 func readsPermuted(u ir.Use, columns, rows bool) bool {
 	op, index := u.Op, u.Index
-	if op.Name == "hone.Fused" {
+	if op.Name == ops.FusedName {
 		a := anchorOf(op)
 		if a == nil || a.Name != "MatMul" {
 			return false
@@ -258,7 +259,7 @@ func readsPermuted(u ir.Use, columns, rows bool) bool {
 func (b *binder) permutedWrite(op *ir.Op, p *place, step int) bool {
 	y := op.Result(0)
 	a := op
-	if op.Name == "hone.Fused" {
+	if op.Name == ops.FusedName {
 		a = anchorOf(op)
 	}
 	if a == nil || a.Name != "MatMul" || y.NumUses() != 1 || y.Uses()[0].Op.Name != "Transpose" || y.Uses()[0].Op.Block() != op.Block() {

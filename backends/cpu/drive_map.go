@@ -6,6 +6,7 @@ import (
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -16,11 +17,11 @@ type driver func(b *binder, op *ir.Op) ([]rt.Work, error)
 // drivers is the table of the ops that have kernels, besides the pointwise
 // ones.
 var drivers = map[string]driver{
-	"hone.Fused": bindFused,
-	convName:     func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.conv(op, op.Operand, epilogue{}) },
-	gemmName:     func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.gemm(op, op.Operand, epilogue{}) },
-	reorderName:  bindReorder,
-	"MatMul":     func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.matMul(op, op.Operand, epilogue{}) },
+	ops.FusedName: bindFused,
+	convName:      func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.conv(op, op.Operand, epilogue{}) },
+	gemmName:      func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.gemm(op, op.Operand, epilogue{}) },
+	reorderName:   bindReorder,
+	"MatMul":      func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.matMul(op, op.Operand, epilogue{}) },
 
 	"MaxPool":           bindPool,
 	"AveragePool":       bindPool,

@@ -50,7 +50,7 @@ func (l *layouts) op(op *ir.Op) error {
 		l.changed = true
 	}
 	for _, r := range op.Regions {
-		if op.Name != "hone.Fused" {
+		if op.Name != ops.FusedName {
 			l.region(r, op)
 		}
 	}
@@ -113,7 +113,7 @@ func wantedLayouts(op *ir.Op) ([]ir.Layout, bool) {
 	case convName:
 		want[0] = convInput(op)
 		return want, true
-	case "hone.Fused":
+	case ops.FusedName:
 		if a := anchorOf(op); a != nil {
 			if a.Name != convName {
 				return nil, false

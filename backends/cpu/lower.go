@@ -199,7 +199,7 @@ func lowerAnchors(c *passes.Context, m *ir.Module) (bool, error) {
 			return changed, err
 		}
 		changed = changed || ok
-		if body := op.Region(ops.FusedRegion); body != nil && op.Name == "hone.Fused" {
+		if body := op.Region(ops.FusedRegion); body != nil && op.Name == ops.FusedName {
 			for inner := range body.Ops() {
 				ok, err := lowerAnchor(c, inner, op)
 				if err != nil {

@@ -380,7 +380,7 @@ func (b *binder) kernel(op *ir.Op) ([]rt.Work, error) {
 
 // blockAware are the ops whose drivers look at layouts themselves.
 var blockAware = map[string]bool{
-	"hone.Fused": true, convName: true, reorderName: true,
+	ops.FusedName: true, convName: true, reorderName: true,
 	"MaxPool": true, "AveragePool": true, "GlobalAveragePool": true, "Concat": true,
 }
 

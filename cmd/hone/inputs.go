@@ -153,11 +153,13 @@ func randomInput(p hone.Port, shape string, seed uint64) (*tensor.Tensor, error)
 	}
 	t := tensor.New(p.Type.DType, dims...)
 	r := rand.New(rand.NewPCG(seed, 7))
-	mask := strings.Contains(p.Name, "mask")
+	mask, segment := strings.Contains(p.Name, "mask"), strings.Contains(p.Name, "token_type")
 	fill(t, func() float64 {
 		switch {
 		case t.DType.IsFloat():
 			return r.NormFloat64()
+		case segment:
+			return 0
 		case mask || t.DType == tensor.Bool:
 			return 1
 		}

@@ -11,9 +11,12 @@ func init() {
 	add(map[string]Impl{
 		// Fused groups ops that a target computes in one pass over memory. Its
 		// region is its meaning: the arguments are the operands.
-		"hone.Fused": {Infer: inferFused, Eval: evalFused},
+		FusedName: {Infer: inferFused, Eval: evalFused},
 	})
 }
+
+// FusedName is the op that holds a group of ops as its region.
+const FusedName = "hone.Fused"
 
 // FusedRegion names the region of a fused op.
 const FusedRegion = "body"

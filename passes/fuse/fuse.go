@@ -153,7 +153,7 @@ func inOrder(g map[*ir.Op]bool, order map[*ir.Op]int) []*ir.Op {
 // replace puts a fused op in root's place.
 func replace(c *passes.Context, root *ir.Op, group []*ir.Op) (bool, error) {
 	ok, err := c.Apply("", root, group, func(r *passes.Rewriter) []*ir.Value {
-		fused := r.Builder.Op("hone.Fused", nil, []ir.Type{root.Result(0).Type})
+		fused := r.Builder.Op(ops.FusedName, nil, []ir.Type{root.Result(0).Type})
 		body := fused.AddRegion(ops.FusedRegion)
 		inner := map[*ir.Value]*ir.Value{}
 		at := ir.AtEnd(body)
