@@ -29,7 +29,7 @@ type Graph struct {
 	module   *ir.Module // what Unmarshal read, nil where onnx-go decoded
 	inputs   []*value   // once they are known
 	outputs  []*value   // that a run computes
-	programs map[string]program
+	programs map[string]*program
 	ran      bool // the inputs have been run
 }
 
@@ -56,7 +56,8 @@ func New(opts ...Option) *Graph {
 func NewGraph() *Graph { return New() }
 
 func (g *Graph) reset() {
-	*g = Graph{opt: g.opt, edges: simple.NewWeightedDirectedGraph(0, -1), values: map[string]*value{}, programs: map[string]program{}}
+	g.forget()
+	*g = Graph{opt: g.opt, edges: simple.NewWeightedDirectedGraph(0, -1), values: map[string]*value{}, programs: map[string]*program{}}
 }
 
 // firstID is the id of the first node. Ids below it are positions of inputs,
@@ -72,7 +73,7 @@ func (g *Graph) NewNode() graph.Node {
 func (g *Graph) AddNode(n graph.Node) {
 	node, ok := n.(*Node)
 	if !ok || node.graph != g {
-		g.fail("node %d, a %T, is not of this graph: add what NewNode returns", n.ID(), n)
+		g.fail("a node, a %T, is not of this graph: add what NewNode returns", n)
 		return
 	}
 	if node.id != firstID+int64(len(g.nodes)) {
@@ -98,6 +99,10 @@ func (g *Graph) NewWeightedEdge(from, to graph.Node, position float64) graph.Wei
 // SetWeightedEdge adds an edge. Two edges between the same nodes stand for an
 // operand that is read twice.
 func (g *Graph) SetWeightedEdge(e graph.WeightedEdge) {
+	if e == nil {
+		g.fail("an edge is nil")
+		return
+	}
 	for _, n := range []graph.Node{e.From(), e.To()} {
 		if node, ok := n.(*Node); !ok || node.graph != g || g.edges.Node(node.id) == nil {
 			g.fail("an edge touches a node, a %T, that is not in this graph", n)
@@ -163,7 +168,14 @@ func (g *Graph) ApplyOperation(o onnx.Operation, results ...graph.Node) error {
 // changed forgets what followed from the graph as it was.
 func (g *Graph) changed() {
 	g.inputs, g.outputs, g.ran = nil, nil, false
-	clear(g.programs)
+	g.forget()
+}
+
+// forget drops what was prepared for the graph as it was.
+func (g *Graph) forget() {
+	if err := g.Close(); err != nil {
+		g.fail("%w", err)
+	}
 }
 
 // fail keeps the first error.

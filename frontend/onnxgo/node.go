@@ -2,30 +2,32 @@ package onnxgo
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/owulveryck/onnx-go"
 	"gorgonia.org/tensor"
 
+	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
-	hone "github.com/hone-ml/hone/tensor"
 )
 
 // Node is a place in the graph that carries a value. Nodes of one name carry
 // the same value, since onnx-go makes a node each time that a name is
 // declared.
 type Node struct {
-	id    int64
-	graph *Graph
-	value *value
+	id       int64
+	graph    *Graph
+	value    *value
+	declared bool // and its type is known
 }
 
 // value is a value of the model.
 type value struct {
 	name     string
-	nodes    []int      // that carry it, by position
-	maker    int        // the operation that computes it, -1 for none
-	read     bool       // by an operation
-	dtype    hone.DType // that the model declares, if it does
+	nodes    []int   // that carry it, by position
+	maker    int     // the operation that computes it, -1 for none
+	read     bool    // by an operation
+	typ      ir.Type // as far as the model declares it
 	tensor   tensor.Tensor
 	constant bool // an initializer, for sure
 	set      bool // by the program
@@ -61,12 +63,13 @@ func (n *Node) GetName() string {
 
 // SetTensor sets an input, or replaces the value of an initializer. While
 // onnx-go decodes, it also declares types and brings initializers.
-func (n *Node) SetTensor(t tensor.Tensor) error {
+func (n *Node) SetTensor(t tensor.Tensor) (err error) {
+	defer guard("tensor", &err)
 	v, g := n.value, n.graph
 	switch {
 	case v == nil:
 		return fmt.Errorf("node %d has no name and is in no graph", n.id)
-	case t == nil:
+	case t == nil || reflect.ValueOf(t).IsNil():
 		return fmt.Errorf("value %q can not be set to nothing", v.name)
 	case v.maker >= 0:
 		return fmt.Errorf("value %q is computed by the model: it can not be set", v.name)
@@ -75,12 +78,13 @@ func (n *Node) SetTensor(t tensor.Tensor) error {
 			g.changed()
 		}
 		g.ran = false
-	case v.tensor != nil || n != g.last:
+	case n.declared || n != g.last:
 		// A declaration is followed by its type at once, so this is data.
 		v.constant = true
 		g.inputs = nil
 	default:
-		v.dtype = known[t.Dtype().Type].dtype
+		// Of the shape, symbolic dims are dropped: it tells nothing.
+		n.declared, v.typ = true, ir.Unranked(known[t.Dtype().Type].dtype)
 	}
 	v.tensor = t
 	return nil
@@ -106,7 +110,7 @@ func (n *Node) GetTensor() tensor.Tensor {
 	}
 	if v.maker >= 0 && g.ran && !v.computed {
 		g.outputs = append(g.outputs, v)
-		clear(g.programs)
+		g.forget()
 		if err := g.Run(); err != nil {
 			return nil
 		}

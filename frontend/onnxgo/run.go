@@ -3,10 +3,12 @@ package onnxgo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/interp"
 	"github.com/hone-ml/hone/ref"
@@ -27,8 +29,16 @@ type Option func(*options)
 // that they all fit. It is of no account for Unmarshal, which reads it.
 func Opset(n int) Option { return func(o *options) { o.opset = n } }
 
+// Compiled lets a Graph run on the kernels for the CPU at hand, through
+// package hone, in the place of the interpreter. The first run on inputs of
+// new shapes compiles the model, unless Unmarshal read it: that compiles once.
+func Compiled() Option { return func(o *options) { o.compiled = true } }
+
 // program runs a module. Values are in the order of its signature.
-type program func(ctx context.Context, ins []tensor.Value) ([]tensor.Value, error)
+type program struct {
+	run   func(ctx context.Context, ins []tensor.Value) ([]tensor.Value, error)
+	close func() error
+}
 
 // maxPrograms bounds the shapes of inputs that are remembered.
 const maxPrograms = 8
@@ -56,20 +66,20 @@ func (g *Graph) RunContext(ctx context.Context) (err error) {
 			return fmt.Errorf("input %d, %q, is not set: call SetInput(%d, t) before the run", i, v.name, i)
 		}
 		t, err := FromGorgonia(v.tensor)
+		if err == nil {
+			t, err = adapt(t, v.typ)
+		}
 		if err != nil {
 			return fmt.Errorf("input %d, %q: %w", i, v.name, err)
 		}
 		ins[i] = t
 	}
-	if err := adapt(ins, names(inputs), g.declared(inputs)); err != nil {
-		return err
-	}
 	outputs := g.modelOutputs()
-	p, err := g.program(inputs, ins, outputs)
+	p, err := g.program(ctx, inputs, ins, outputs)
 	if err != nil {
 		return err
 	}
-	outs, err := p(ctx, ins)
+	outs, err := p.run(ctx, ins)
 	if err != nil {
 		return err
 	}
@@ -85,15 +95,6 @@ func (g *Graph) RunContext(ctx context.Context) (err error) {
 	}
 	g.ran = true
 	return nil
-}
-
-// declared returns the element types that the model declares for its inputs.
-func (g *Graph) declared(inputs []*value) []tensor.DType {
-	types := make([]tensor.DType, len(inputs))
-	for i, v := range inputs {
-		types[i] = v.dtype
-	}
-	return types
 }
 
 // modelOutputs returns the values to compute: those that no operation reads,
@@ -113,7 +114,7 @@ func (g *Graph) modelOutputs() []*value {
 
 // program returns what runs on inputs of these types, made anew where it is
 // not at hand.
-func (g *Graph) program(inputs []*value, ins []tensor.Value, outputs []*value) (program, error) {
+func (g *Graph) program(ctx context.Context, inputs []*value, ins []tensor.Value, outputs []*value) (*program, error) {
 	var key strings.Builder
 	if g.module == nil {
 		for _, x := range ins {
@@ -130,45 +131,71 @@ func (g *Graph) program(inputs []*value, ins []tensor.Value, outputs []*value) (
 			return nil, err
 		}
 	}
-	p, err := g.opt.prepare(m)
+	p, err := g.opt.prepare(ctx, m)
 	if err != nil {
 		return nil, err
 	}
 	if len(g.programs) >= maxPrograms {
-		clear(g.programs)
+		if err := g.Close(); err != nil {
+			return nil, err
+		}
 	}
 	g.programs[key.String()] = p
 	return p, nil
 }
 
 // prepare makes a module ready to run.
-func (o options) prepare(m *ir.Module) (program, error) {
-	p := interp.New(m)
-	return func(ctx context.Context, ins []tensor.Value) ([]tensor.Value, error) {
-		return p.Run(ctx, ins, interp.Options{})
-	}, nil
+func (o options) prepare(ctx context.Context, m *ir.Module) (*program, error) {
+	if !o.compiled {
+		p := interp.New(m)
+		run := func(ctx context.Context, ins []tensor.Value) ([]tensor.Value, error) {
+			return p.Run(ctx, ins, interp.Options{})
+		}
+		return &program{run, func() error { return nil }}, nil
+	}
+	c, err := hone.Compile(ctx, hone.NewModel(m), hone.CompileOptions{})
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.Session(hone.SessionOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return &program{s.RunValues, s.Close}, nil
 }
 
-// adapt turns inputs into the element types that the model takes, where no
-// element changes by it; the types that gorgonia lacks round. Programs on
-// onnx-go give counts and indices as floats.
-func adapt(ins []tensor.Value, names []string, want []tensor.DType) error {
-	for i, d := range want {
-		x := ins[i].(*tensor.Tensor)
-		if d == tensor.Undefined || d == x.DType {
-			continue
-		}
-		t, err := ref.Cast(x, d, ref.CastOptions{Saturate: true})
-		if err != nil {
-			return fmt.Errorf("input %q is %s, the model takes %s", names[i], x, d)
-		}
-		if _, both := byDType[d]; both || x.DType != widened(d) {
-			back, err := ref.Cast(t, x.DType, ref.CastOptions{Saturate: true})
-			if err != nil || !bytes.Equal(back.Data, x.Data) || !slices.Equal(back.Strings, x.Strings) {
-				return fmt.Errorf("input %q is %s, the model takes %s, which does not hold its elements", names[i], x, d)
-			}
-		}
-		ins[i] = t
+// Close frees what runs have kept: compiled models and their memory. The
+// graph can be used again.
+func (g *Graph) Close() error {
+	var errs []error
+	for _, p := range g.programs {
+		errs = append(errs, p.close())
 	}
-	return nil
+	clear(g.programs)
+	return errors.Join(errs...)
+}
+
+// adapt gives x the type that the model takes, where no element changes by it;
+// only the element types that gorgonia lacks round. Programs on onnx-go give
+// counts and indices as floats, and gorgonia takes [1] for a scalar's shape.
+func adapt(x *tensor.Tensor, want ir.Type) (*tensor.Tensor, error) {
+	if x.Len() == 1 && (want.Rank() == 0 || want.Rank() == 1 && x.Rank() == 0) {
+		x = x.Reshaped([]int{1}[:want.Rank()]...)
+	}
+	d := want.DType
+	if d == tensor.Undefined || d == x.DType {
+		return x, nil
+	}
+	t, err := ref.Cast(x, d, ref.CastOptions{Saturate: true})
+	if err != nil {
+		return nil, fmt.Errorf("it is %s, the model takes %s", x, want)
+	}
+	if _, both := byDType[d]; !both && x.DType == widened(d) {
+		return t, nil
+	}
+	back, err := ref.Cast(t, x.DType, ref.CastOptions{Saturate: true})
+	if err != nil || !bytes.Equal(back.Data, x.Data) || !slices.Equal(back.Strings, x.Strings) {
+		return nil, fmt.Errorf("it is %s, the model takes %s, which does not hold its elements", x, want)
+	}
+	return t, nil
 }

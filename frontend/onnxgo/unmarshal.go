@@ -41,7 +41,7 @@ func (g *Graph) Unmarshal(model *onnx.Model, b []byte) (err error) {
 	inputs := []*value{}
 	for _, a := range f.Body.Args {
 		v, id := add(a.Name)
-		v.dtype = a.Type.DType
+		v.typ = a.Type
 		inputs = append(inputs, v)
 		model.Input = append(model.Input, id)
 	}
