@@ -20,6 +20,7 @@ type Report struct {
 	Build    time.Duration // in its builder
 	PeakRSS  int64         // most memory of the builder process in bytes
 	Warnings []string      // what the library warned of, each once
+	Table    Table         // what became of each op; of Compile only
 }
 
 // Build builds a plan from an ONNX model.
@@ -66,29 +67,11 @@ func BuildFile(ctx context.Context, modelPath, planPath string, o Options) (rep 
 	if o.Dir != "" {
 		abs = filepath.Join(o.Dir, filepath.Base(abs))
 	}
-	out, err := os.CreateTemp(filepath.Dir(planPath), "."+filepath.Base(planPath)+".*")
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(out.Name())
-		}
-	}()
-	rep, err = build(ctx, in, abs, out, o)
-	if err == nil {
-		err = out.Chmod(0o644)
-	}
-	if e := out.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(out.Name(), planPath)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return rep, nil
+	err = writeWhole(planPath, func(out *os.File) (err error) {
+		rep, err = build(ctx, in, abs, out, o)
+		return err
+	})
+	return rep, err
 }
 
 // build runs one job in a child: model in, plan out.

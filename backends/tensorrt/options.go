@@ -25,6 +25,11 @@ type Options struct {
 	Log      func(severity string, msg string) // called for the library's warnings and errors; all of its messages with Verbose
 	Verbose  bool
 
+	// For Compile and Explain, which legalize; Build takes the ONNX as it is.
+	Precision string   // "fp32" (or empty; TF32 where the GPU has it), "fp16" or "bf16"
+	KeepOps   []string // operators to keep in float32
+	KeepNames []string // ONNX nodes to keep in float32, as shell patterns
+
 	stop, crash string // phases to cancel and to fault in, for tests
 }
 

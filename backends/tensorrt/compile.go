@@ -1,0 +1,101 @@
+package tensorrt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/hone-ml/hone/backends/tensorrt/legalize"
+	"github.com/hone-ml/hone/frontend/onnx"
+	"github.com/hone-ml/hone/ir"
+)
+
+// Table says what becomes of each op of a model: taken, rewritten or refused, at which precision.
+type Table = legalize.Table
+
+// Explain says layer by layer what TensorRT will take of a module of the core
+// level, without building and without NVIDIA's library. Where it will refuse
+// some, the error is a *legalize.RefusedError and the table is whole all the same.
+func Explain(ctx context.Context, m *ir.Module, o Options) (Table, error) {
+	return legalize.Run(ctx, m.Clone(), o.legalizing())
+}
+
+func (o Options) legalizing() legalize.Options {
+	return legalize.Options{SM: o.SM, Precision: o.Precision, KeepOps: o.KeepOps, KeepNames: o.KeepNames}
+}
+
+// Compile legalizes a module of the core level and builds a plan of it. What
+// TensorRT is known to refuse is refused before anything is built.
+func Compile(ctx context.Context, m *ir.Module, o Options) (engine []byte, rep *Report, err error) {
+	out, err := memoryFile("plan", nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer out.Close()
+	if rep, err = compile(ctx, m, out, o); err != nil {
+		return nil, nil, err
+	}
+	engine = make([]byte, rep.Bytes)
+	if _, err := out.ReadAt(engine, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, nil, fmt.Errorf("reading the plan back: %w", err)
+	}
+	return engine, rep, nil
+}
+
+// CompileFile is Compile to a file, which appears when it is whole, or not at all.
+func CompileFile(ctx context.Context, m *ir.Module, planPath string, o Options) (rep *Report, err error) {
+	err = writeWhole(planPath, func(out *os.File) (err error) {
+		rep, err = compile(ctx, m, out, o)
+		return err
+	})
+	return rep, err
+}
+
+func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Report, error) {
+	m = m.Clone()
+	table, err := legalize.Run(ctx, m, o.legalizing())
+	if err != nil {
+		return nil, err
+	}
+	in, err := memoryFile("model", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	if err := onnx.Export(in, m, onnx.ExportOptions{}); err != nil {
+		return nil, fmt.Errorf("handing the model to TensorRT: %w", err)
+	}
+	rep, err := build(ctx, in, "", out, o)
+	if err != nil {
+		return nil, err
+	}
+	rep.Table = table
+	return rep, nil
+}
+
+// writeWhole makes a file by way of a temporary one beside it.
+func writeWhole(path string, write func(*os.File) error) (err error) {
+	out, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(out.Name())
+		}
+	}()
+	err = write(out)
+	if err == nil {
+		err = out.Chmod(0o644)
+	}
+	if e := out.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(out.Name(), path)
+	}
+	return err
+}

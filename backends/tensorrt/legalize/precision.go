@@ -1,0 +1,210 @@
+package legalize
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hone-ml/hone/internal/float16"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// keptOps stay in float32 unless told otherwise: their results leave the range
+// of float16 easily, or their inputs are coordinates and thresholds.
+var keptOps = []string{
+	"Pow", "Exp", "Log", "ReduceSumSquare", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSum", "ReduceProd",
+	"CumSum", "CumProd", "Range", "RoiAlign", "NonMaxSuppression", "GridSample", "STFT", "DFT", "LRN", "LpPool", "GlobalLpPool",
+	"LSTM", "GRU", "RNN", "Einsum", "QuantizeLinear", "DequantizeLinear", "Cast", "CastLike", "ConstantOfShape", "EyeLike",
+	"InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "MeanVarianceNormalization", "LpNormalization",
+	"Mod", "TopK", "ArgMax", "ArgMin",
+}
+
+// narrowOperands are the operands that become narrow, where that is not all of them.
+var narrowOperands = map[string][]int{"Resize": {0}, "Upsample": {0}, "OneHot": {}, "Pad": {0, 2}}
+
+// precision rewrites float32 arithmetic to a narrow float type.
+type precision struct {
+	*passes.Context
+	to      tensor.DType
+	ops     []string // kept by operator
+	names   []string // kept by the ONNX node's name; shell patterns
+	narrow  map[*ir.Value]*ir.Value
+	changed bool
+}
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "trt-precision",
+		Help: "compute in float16 or bfloat16 by inserting casts, inputs and outputs staying float32",
+		Options: []passes.Option{
+			{Name: "to", Default: "f16", Help: "f16 or bf16"},
+			{Name: "keep-ops", Help: "more operators to keep in float32, separated by |"},
+			{Name: "keep-names", Help: "ONNX nodes to keep in float32, as shell patterns separated by |"},
+		},
+		New: func(o passes.Options) (passes.Pass, error) {
+			to, _ := tensor.ParseDType(o["to"])
+			return Precision(to, split(o["keep-ops"]), split(o["keep-names"])), nil
+		},
+	})
+}
+
+func split(list string) []string {
+	if list == "" {
+		return nil
+	}
+	return strings.Split(list, "|")
+}
+
+// Precision is the pass that computes in a narrow float type: tensor.Float16
+// or tensor.BFloat16. Ops of keepOps, those of names that match keepNames, and
+// those that lose too much by nature stay in float32.
+func Precision(to tensor.DType, keepOps, keepNames []string) passes.Pass {
+	return passes.Func("trt-precision", func(c *passes.Context, m *ir.Module) (bool, error) {
+		p := &precision{Context: c, to: to, ops: keepOps, names: keepNames, narrow: map[*ir.Value]*ir.Value{}}
+		for _, f := range m.Funcs {
+			if err := p.block(f.Body); err != nil {
+				return p.changed, err
+			}
+		}
+		return p.changed, nil
+	})
+}
+
+func (p *precision) block(b *ir.Block) error {
+	for op := b.First(); op != nil; {
+		next := op.Next()
+		for _, r := range op.Regions {
+			if err := p.block(r); err != nil {
+				return err
+			}
+		}
+		if p.takes(op) {
+			ok, err := p.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value { return p.rewrite(r, op) })
+			if err != nil {
+				return err
+			}
+			p.changed = p.changed || ok
+		}
+		op = next
+	}
+	return nil
+}
+
+// takes reports whether op is float32 arithmetic that may become narrow.
+func (p *precision) takes(op *ir.Op) bool {
+	if op.Name == ir.YieldName || op.Name == ir.ConstantName || len(op.Regions) > 0 || slices.Contains(keptOps, op.Name) || slices.Contains(p.ops, op.Name) {
+		return false
+	}
+	impl := ops.Lookup(op.Name)
+	if impl == nil || impl.Traits != 0 {
+		return false
+	}
+	wide := false
+	for i, v := range op.Operands() {
+		if v == nil {
+			continue
+		}
+		wide = wide || isF32(v) && narrows(op.Name, i)
+	}
+	for _, n := range op.Loc {
+		for _, pattern := range p.names {
+			if ok, _ := path.Match(pattern, n); ok || pattern == n {
+				return false
+			}
+		}
+	}
+	return wide
+}
+
+func isF32(v *ir.Value) bool { return v.Type.IsTensor() && v.Type.DType == tensor.Float32 }
+
+func narrows(op string, operand int) bool {
+	list, ok := narrowOperands[op]
+	return !ok || slices.Contains(list, operand)
+}
+
+// rewrite builds the narrow form of op. What follows finds the narrow result in p.narrow; all else reads the
+// cast back to float32, which falls away where nothing does.
+func (p *precision) rewrite(r *passes.Rewriter, op *ir.Op) []*ir.Value {
+	operands := slices.Clone(op.Operands())
+	for i, v := range operands {
+		if v != nil && isF32(v) && narrows(op.Name, i) {
+			operands[i] = p.narrowed(r, v)
+		}
+	}
+	var types []ir.Type
+	for _, res := range op.Results() {
+		t := res.Type
+		if isF32(res) {
+			t = t.WithDType(p.to)
+		}
+		types = append(types, t)
+	}
+	n := r.Builder.Op(op.Name, operands, types, op.Attrs...)
+	var out []*ir.Value
+	for i, res := range op.Results() {
+		v := n.Result(i)
+		if isF32(res) {
+			v.Origin = res.Origin
+			wide := r.Builder.Op("Cast", []*ir.Value{v}, []ir.Type{res.Type}, ir.Attr{Name: "to", Value: int64(tensor.Float32)}).Result(0)
+			p.narrow[wide] = v
+			v = wide
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// narrowed is the narrow form of a float32 value: that which it was widened from, a constant of its own, or a cast.
+func (p *precision) narrowed(r *passes.Rewriter, v *ir.Value) *ir.Value {
+	if n := p.narrow[v]; n != nil {
+		return n
+	}
+	var n *ir.Value
+	if d := v.Data(); d != nil {
+		n = ir.After(v.Def()).Constant(narrowData(d, p.to))
+	} else {
+		b := r.Builder
+		if def := v.Def(); def != nil {
+			b = ir.After(def)
+		} else if first := v.Block().First(); first != nil {
+			b = ir.Before(first)
+			b.Loc = r.Loc
+		}
+		n = b.Op("Cast", []*ir.Value{v}, []ir.Type{v.Type.WithDType(p.to)}, ir.Attr{Name: "to", Value: int64(p.to)}).Result(0)
+	}
+	p.narrow[v] = n
+	return n
+}
+
+// narrowData is a constant rounded to a narrow type when it is read. Finite
+// values beyond the range stay finite: a mask of -3.4e38 has to stay a number.
+func narrowData(d *ir.Data, to tensor.DType) *ir.Data {
+	return ir.LazyData(to, d.Shape, func() (*tensor.Tensor, error) {
+		t, err := d.Tensor()
+		if err != nil {
+			return nil, err
+		}
+		out := tensor.New(to, d.Shape...)
+		dst := tensor.Of[uint16](out)
+		for i, f := range tensor.Of[float32](t) {
+			if to == tensor.BFloat16 {
+				dst[i] = saturate(float16.BFloat16FromFloat32(f), f, 0x7f80)
+			} else {
+				dst[i] = saturate(float16.FromFloat32(f), f, 0x7c00)
+			}
+		}
+		return out, nil
+	})
+}
+
+// saturate takes the largest number in place of an infinity that f was not. inf is the type's infinity.
+func saturate(bits uint16, f float32, inf uint16) uint16 {
+	if bits&0x7fff == inf && f-f == 0 {
+		return bits - 1
+	}
+	return bits
+}

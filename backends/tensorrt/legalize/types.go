@@ -1,0 +1,164 @@
+package legalize
+
+import (
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/ref"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// Types is the pass that narrows float64 to float32 openly: TensorRT would do
+// so by itself and say nothing. Notes of the application name every op.
+func Types() passes.Pass {
+	return passes.Func("trt-types", func(c *passes.Context, m *ir.Module) (bool, error) {
+		changed := false
+		for _, f := range m.Funcs {
+			for _, a := range f.Body.Args {
+				if a.Type.DType == tensor.Float64 {
+					a.Type = a.Type.WithDType(tensor.Float32)
+					changed = true
+				}
+			}
+			var err error
+			f.Body.Walk(func(op *ir.Op) bool {
+				var ok bool
+				if doubles(op) {
+					ok, err = c.Change("", op, func() error { return narrowDoubles(op) })
+					changed = changed || ok
+				}
+				return err == nil
+			})
+			if err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	})
+}
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "trt-types",
+		Help: "narrow float64 to float32, inputs and outputs too",
+		New:  func(passes.Options) (passes.Pass, error) { return Types(), nil },
+	})
+	passes.Register(passes.Spec{
+		Name: "trt-constant-if",
+		Help: "replace an If of a constant condition by the branch that it takes",
+		New:  func(passes.Options) (passes.Pass, error) { return ConstantIf(), nil },
+	})
+}
+
+func doubles(op *ir.Op) bool {
+	for _, r := range op.Results() {
+		if r.Type.IsTensor() && r.Type.DType == tensor.Float64 {
+			return true
+		}
+	}
+	for _, r := range op.Regions {
+		for _, a := range r.Args {
+			if a.Type.DType == tensor.Float64 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func narrowDoubles(op *ir.Op) error {
+	for _, r := range op.Results() {
+		if r.Type.DType == tensor.Float64 {
+			r.Type = r.Type.WithDType(tensor.Float32)
+		}
+	}
+	for _, r := range op.Regions {
+		for _, a := range r.Args {
+			if a.Type.DType == tensor.Float64 {
+				a.Type = a.Type.WithDType(tensor.Float32)
+			}
+		}
+	}
+	for _, name := range []string{"to", "dtype"} {
+		if op.Attrs.Get(name) == int64(tensor.Float64) {
+			op.Attrs.Set(name, int64(tensor.Float32))
+		}
+	}
+	if d, ok := op.Attrs.Get("value").(*ir.Data); ok && d.DType == tensor.Float64 {
+		op.Attrs.Set("value", ir.LazyData(tensor.Float32, d.Shape, func() (*tensor.Tensor, error) {
+			t, err := d.Tensor()
+			if err != nil {
+				return nil, err
+			}
+			out := tensor.New(tensor.Float32, d.Shape...)
+			for i, f := range ref.Float64s(t) {
+				tensor.Of[float32](out)[i] = float32(f)
+			}
+			return out, nil
+		}))
+	}
+	return nil
+}
+
+// ConstantIf is the pass that takes the branch of an If whose condition is known.
+func ConstantIf() passes.Pass {
+	return passes.Func("trt-constant-if", func(c *passes.Context, m *ir.Module) (bool, error) {
+		changed := false
+		for _, f := range m.Funcs {
+			ch, err := constantIfs(c, f.Body)
+			if changed = changed || ch; err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	})
+}
+
+func constantIfs(c *passes.Context, b *ir.Block) (changed bool, err error) {
+	for op := b.First(); op != nil; {
+		next := op.Next()
+		for _, r := range op.Regions {
+			ch, err := constantIfs(c, r)
+			if changed = changed || ch; err != nil {
+				return changed, err
+			}
+		}
+		if taken := branch(op); taken != nil {
+			ok, err := c.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value {
+				copies := map[*ir.Value]*ir.Value{}
+				for inner := range taken.Ops() {
+					if inner.Name != ir.YieldName {
+						r.Clone(inner, copies)
+					}
+				}
+				var out []*ir.Value
+				for _, v := range taken.Results() {
+					if copied := copies[v]; copied != nil {
+						v = copied
+					}
+					out = append(out, v)
+				}
+				return out
+			})
+			if changed = changed || ok; err != nil {
+				return changed, err
+			}
+		}
+		op = next
+	}
+	return changed, nil
+}
+
+// branch is the region that an If takes, where that is known.
+func branch(op *ir.Op) *ir.Block {
+	if op.Name != "If" || op.Operand(0).Data() == nil {
+		return nil
+	}
+	t, err := op.Operand(0).Data().Tensor()
+	if err != nil || t.DType != tensor.Bool || len(t.Data) != 1 {
+		return nil
+	}
+	if t.Data[0] != 0 {
+		return op.Region("then_branch")
+	}
+	return op.Region("else_branch")
+}
