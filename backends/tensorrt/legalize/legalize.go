@@ -3,6 +3,8 @@ package legalize
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/hone-ml/hone/ir"
@@ -63,15 +65,26 @@ type RefusedError struct{ Rows Table }
 
 func (e *RefusedError) Error() string {
 	lines := []string{fmt.Sprintf("TensorRT will not take %d of the model's operations", len(e.Rows))}
+	alike := map[string]int{}
 	for _, r := range e.Rows {
-		lines = append(lines, fmt.Sprintf("  %s node %q: %s", r.Op, r.Name, r.Refused))
+		kind := r.Op + ": " + r.Refused
+		if alike[kind]++; alike[kind] <= 3 {
+			lines = append(lines, fmt.Sprintf("  %s node %q: %s", r.Op, r.Name, r.Refused))
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(alike)) {
+		if n := alike[kind]; n > 3 {
+			lines = append(lines, fmt.Sprintf("  and %d more of %s", n-3, kind))
+		}
 	}
 	return strings.Join(lines, "\n")
 }
 
 // Passes lists the passes, in order. The model's own optimizations come first
 // and stay out of composites: TensorRT finds its fusions in plain operators.
-func Passes(o Options) ([]passes.Pass, error) {
+// What comes of the ONNX nodes in exact, which may still grow while the passes
+// run, keeps its precision.
+func Passes(o Options, exact map[string]bool) ([]passes.Pass, error) {
 	var out []passes.Pass
 	parse := func(text string) error {
 		p, err := passes.ParsePipeline(text)
@@ -86,9 +99,9 @@ func Passes(o Options) ([]passes.Pass, error) {
 	switch o.Precision {
 	case "", "fp32":
 	case "fp16":
-		out = append(out, Precision(tensor.Float16, o.KeepOps, o.KeepNames))
+		out = append(out, Precision(tensor.Float16, o.KeepOps, o.KeepNames, exact))
 	case "bf16":
-		out = append(out, Precision(tensor.BFloat16, o.KeepOps, o.KeepNames))
+		out = append(out, Precision(tensor.BFloat16, o.KeepOps, o.KeepNames, exact))
 	default:
 		return nil, fmt.Errorf("precision %q is not known to TensorRT's backend: fp32, fp16 or bf16", o.Precision)
 	}
@@ -98,7 +111,8 @@ func Passes(o Options) ([]passes.Pass, error) {
 // Run legalizes a module in place. It returns the table of what becomes of
 // each op, with a *RefusedError where some are refused.
 func Run(ctx context.Context, m *ir.Module, o Options) (Table, error) {
-	list, err := Passes(o)
+	exact := map[string]bool{}
+	list, err := Passes(o, exact)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +122,8 @@ func Run(ctx context.Context, m *ir.Module, o Options) (Table, error) {
 		if strings.HasPrefix(a.Pass, "trt-") && a.Pass != "trt-precision" {
 			for _, n := range a.Op.Loc {
 				rewritten[n] = a.Pass
+				// Sums of products of bytes leave float16 at once.
+				exact[n] = exact[n] || slices.Contains([]string{"MatMulInteger", "ConvInteger", "DynamicQuantizeLinear"}, a.Op.Name)
 			}
 		}
 	}

@@ -17,10 +17,13 @@ import (
 var keptOps = []string{
 	"Pow", "Exp", "Log", "ReduceSumSquare", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSum", "ReduceProd",
 	"CumSum", "CumProd", "Range", "RoiAlign", "NonMaxSuppression", "GridSample", "STFT", "DFT", "LRN", "LpPool", "GlobalLpPool",
-	"LSTM", "GRU", "RNN", "Einsum", "QuantizeLinear", "DequantizeLinear", "Cast", "CastLike", "ConstantOfShape", "EyeLike",
+	"Einsum", "QuantizeLinear", "DequantizeLinear", "Cast", "CastLike", "ConstantOfShape", "EyeLike",
 	"InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "MeanVarianceNormalization", "LpNormalization",
 	"Mod", "TopK", "ArgMax", "ArgMin",
 }
+
+// keptBFloat16 stay in float32 where the rest becomes bfloat16: TensorRT has no kernels for them.
+var keptBFloat16 = []string{"ConvTranspose", "GRU"}
 
 // narrowOperands are the operands that become narrow, where that is not all of them.
 var narrowOperands = map[string][]int{"Resize": {0}, "Upsample": {0}, "OneHot": {}, "Pad": {0, 2}}
@@ -31,6 +34,7 @@ type precision struct {
 	to      tensor.DType
 	ops     []string // kept by operator
 	names   []string // kept by the ONNX node's name; shell patterns
+	exact   map[string]bool
 	narrow  map[*ir.Value]*ir.Value
 	changed bool
 }
@@ -46,7 +50,7 @@ func init() {
 		},
 		New: func(o passes.Options) (passes.Pass, error) {
 			to, _ := tensor.ParseDType(o["to"])
-			return Precision(to, split(o["keep-ops"]), split(o["keep-names"])), nil
+			return Precision(to, split(o["keep-ops"]), split(o["keep-names"]), nil), nil
 		},
 	})
 }
@@ -60,10 +64,11 @@ func split(list string) []string {
 
 // Precision is the pass that computes in a narrow float type: tensor.Float16
 // or tensor.BFloat16. Ops of keepOps, those of names that match keepNames, and
-// those that lose too much by nature stay in float32.
-func Precision(to tensor.DType, keepOps, keepNames []string) passes.Pass {
+// those that lose too much by nature stay in float32, and so does what came of
+// the ONNX nodes that exact names.
+func Precision(to tensor.DType, keepOps, keepNames []string, exact map[string]bool) passes.Pass {
 	return passes.Func("trt-precision", func(c *passes.Context, m *ir.Module) (bool, error) {
-		p := &precision{Context: c, to: to, ops: keepOps, names: keepNames, narrow: map[*ir.Value]*ir.Value{}}
+		p := &precision{Context: c, to: to, ops: keepOps, names: keepNames, exact: exact, narrow: map[*ir.Value]*ir.Value{}}
 		for _, f := range m.Funcs {
 			if err := p.block(f.Body); err != nil {
 				return p.changed, err
@@ -102,14 +107,26 @@ func (p *precision) takes(op *ir.Op) bool {
 	if impl == nil || impl.Traits != 0 {
 		return false
 	}
+	if p.to == tensor.BFloat16 && slices.Contains(keptBFloat16, op.Name) {
+		return false
+	}
 	wide := false
 	for i, v := range op.Operands() {
 		if v == nil {
 			continue
 		}
-		wide = wide || isF32(v) && narrows(op.Name, i)
+		if !isF32(v) || !narrows(op.Name, i) {
+			continue
+		}
+		if fromInteger(v) && p.to == tensor.Float16 {
+			return false
+		}
+		wide = true
 	}
 	for _, n := range op.Loc {
+		if p.exact[n] {
+			return false
+		}
 		for _, pattern := range p.names {
 			if ok, _ := path.Match(pattern, n); ok || pattern == n {
 				return false
@@ -117,6 +134,17 @@ func (p *precision) takes(op *ir.Op) bool {
 		}
 	}
 	return wide
+}
+
+// fromInteger reports whether v is a cast from integers that may be larger than float16 reaches: sums of products of
+// bytes, positions.
+func fromInteger(v *ir.Value) bool {
+	def := v.Def()
+	if def == nil || def.Name != "Cast" {
+		return false
+	}
+	d := def.Operand(0).Type.DType
+	return d == tensor.Int32 || d == tensor.Int64
 }
 
 func isF32(v *ir.Value) bool { return v.Type.IsTensor() && v.Type.DType == tensor.Float32 }
