@@ -30,6 +30,10 @@ func init() {
 		"QLinearSoftmax": func(x *foreignNode) {
 			qUnary(x, func(v *ir.Value) *ir.Value { return x.op("Softmax", vals(v), at("axis", x.int("axis", -1))) })
 		},
+		"QLinearWhere": func(x *foreignNode) {
+			a, b := x.dequantize(x.need(1), x.need(2), x.arg(3)), x.dequantize(x.need(4), x.need(5), x.arg(6))
+			x.set(0, x.requantize(x.op("Where", vals(x.need(0), a, b)), 7, x.need(1).Type.DType))
+		},
 		"QGemm":                 qGemm,
 		"DynamicQuantizeMatMul": dynamicQuantizeMatMul,
 		"MatMulIntegerToFloat": func(x *foreignNode) {

@@ -303,7 +303,7 @@ func (sc *scope) infer(last *ir.Op) error {
 func (sc *scope) operator(b *ir.Builder, domain string, n *onnxpb.NodeProto, operands []*ir.Value) ([]*ir.Value, error) {
 	name, ok := ops.IRName(domain, n.OpType)
 	if !ok {
-		return nil, fmt.Errorf("operator %s is of domain %q, which is not known", n.OpType, domain)
+		return nil, fmt.Errorf("operator %s of domain %q is not known", n.OpType, domain)
 	}
 	version, ok := sc.opsets[domain]
 	if !ok {
@@ -313,6 +313,12 @@ func (sc *scope) operator(b *ir.Builder, domain string, n *onnxpb.NodeProto, ope
 		}
 	}
 	schema, ok := ops.SchemaAt(domain, n.OpType, version)
+	if !ok && name == "LayerNormalization" {
+		// onnxruntime had it in ONNX's domain before ONNX did, and writes it
+		// into the models of any opset that it optimizes.
+		version = ops.Versions(domain, n.OpType)[0]
+		schema, ok = ops.SchemaAt(domain, n.OpType, version)
+	}
 	switch {
 	case len(ops.Versions(domain, n.OpType)) == 0:
 		return nil, fmt.Errorf("there is no operator %q in domain %q", n.OpType, domain)

@@ -109,7 +109,7 @@ func TestDefectsOfGraphs(t *testing.T) {
 			m.Graph.Initializer = []*onnxpb.TensorProto{{Name: "w", DataType: 1, Dims: []int64{1 << 62}}}
 		}, `initializer 0, "w"`},
 		{"no output", func(m *onnxpb.ModelProto) { m.Graph.Output[0].Name = "q" }, `output 0, "q", is not computed by any node`},
-		{"unknown domain", func(m *onnxpb.ModelProto) { m.Graph.Node[0].Domain = "com.acme" }, `node "MaxPool/y" (MaxPool): operator MaxPool is of domain "com.acme"`},
+		{"unknown domain", func(m *onnxpb.ModelProto) { m.Graph.Node[0].Domain = "com.acme" }, `node "MaxPool/y" (MaxPool): operator MaxPool of domain "com.acme" is not known`},
 		{"unknown operator", func(m *onnxpb.ModelProto) { m.Graph.Node[0].OpType = "MaxPoll" }, `there is no operator "MaxPoll"`},
 		{"later operator", func(m *onnxpb.ModelProto) {
 			m.Graph.Node[0].OpType = "GroupNormalization"

@@ -96,6 +96,7 @@ write("qadd", "QLinearAdd", [A, *qp, B, s(0.03), np.uint8(10), s(0.05), np.uint8
 write("qmul", "QLinearMul", [A, *qp, B, s(0.03), np.uint8(10), s(0.05), np.uint8(100)], out_types=[T.UINT8])
 write("qadd_i8", "QLinearAdd", [i8(5), s(0.02), np.int8(3), i8(5), s(0.03), np.int8(-10), s(0.05), np.int8(0)], out_types=[T.INT8])
 write("qconcat", "QLinearConcat", [s(0.05), np.uint8(100), A, *qp, B, s(0.03), np.uint8(10)], out_types=[T.UINT8], axis=1)
+write("qwhere", "QLinearWhere", [A > B, A, *qp, B, s(0.03), np.uint8(10), s(0.05), np.uint8(100)], out_types=[T.UINT8], const=range(2, 9))
 write("qgap", "QLinearGlobalAveragePool", [u8(1, 3, 5, 5), *qp, s(0.01), np.uint8(128)], out_types=[T.UINT8], channels_last=0)
 write("qgap_last", "QLinearGlobalAveragePool", [u8(1, 5, 5, 3), *qp, s(0.01), np.uint8(128)], out_types=[T.UINT8], channels_last=1)
 write("qavgpool", "QLinearAveragePool", [u8(1, 3, 6, 6), *qp, s(0.02), np.uint8(128)], out_types=[T.UINT8], kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1])
