@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/passes/bisect"
+	"github.com/hone-ml/hone/tensor"
+)
+
+func init() { commands = append(commands, bisectCommand) }
+
+func bisectCommand(a *app) *cobra.Command {
+	var mf modelFlags
+	var pf passFlags
+	var inputs string
+	var tolerance float64
+	c := &cobra.Command{
+		Use:   "bisect MODEL --pipeline PASSES",
+		Short: "name the pass, rule and op that make a model answer otherwise",
+		Args:  exactly(1, "one model"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			open, err := mf.options()
+			if err != nil {
+				return err
+			}
+			m, err := hone.Open(args[0], open)
+			if err != nil {
+				return err
+			}
+			text, err := pf.text()
+			if err != nil {
+				return err
+			}
+			pipeline, err := passes.ParsePipeline(text)
+			if err != nil {
+				return err
+			}
+			cases, err := readCases(hone.Inputs(m.Module()), inputs)
+			if err != nil {
+				return err
+			}
+			culprit, err := bisect.Find(cmd.Context(), m.Module(), bisect.Options{
+				Run: func(c *passes.Context, m *ir.Module) error {
+					if err := pf.userRules(c, m); err != nil {
+						return err
+					}
+					_, err := pipeline.Run(c, m)
+					return err
+				},
+				Cases: cases, Tolerance: tolerance,
+				Progress: func(limit int, broken error) { progress(a, limit, broken) },
+			})
+			if err != nil {
+				return err
+			}
+			if culprit == nil {
+				fmt.Fprintf(a.out, "%s keeps the answers within %g on %d inputs\n", pipeline.Name(), tolerance, len(cases))
+				return nil
+			}
+			fmt.Fprintf(a.out, "%s\n  %s\n  then: %v\n", culprit, strings.TrimSpace(culprit.Text), culprit.Broken)
+			return errSilent
+		},
+	}
+	c.Flags().StringVar(&pf.pipeline, "pipeline", "", "the passes under suspicion, for example 'fold-constants,cse,dce'")
+	c.Flags().IntVarP(&pf.level, "level", "O", 2, "or an optimization level: 0 to 3")
+	c.Flags().StringArrayVar(&pf.rules, "rules", nil, "a file of rewrite rules to apply first")
+	c.Flags().StringVar(&inputs, "inputs", "random", "random, or a folder with a file NAME.npy for each input; sub folders are further cases")
+	c.Flags().Float64Var(&tolerance, "tolerance", 1e-4, "largest error allowed, relative to the output's largest element")
+	mf.add(c)
+	return c
+}
+
+func progress(a *app, limit int, broken error) {
+	verdict := "right"
+	if broken != nil {
+		verdict = "broken"
+	}
+	if limit < 0 {
+		fmt.Fprintf(a.err, "all applications: %s\n", verdict)
+		return
+	}
+	fmt.Fprintf(a.err, "%d applications: %s\n", limit, verdict)
+}
+
+// readCases reads the inputs to judge a model by.
+func readCases(ports []hone.Port, from string) ([][]tensor.Value, error) {
+	if from == "random" {
+		c, err := readCase(ports, "")
+		return [][]tensor.Value{c}, err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return nil, err
+	}
+	var cases [][]tensor.Value
+	files := false
+	for _, e := range entries {
+		files = files || strings.HasSuffix(e.Name(), ".npy")
+		if e.IsDir() {
+			c, err := readCase(ports, filepath.Join(from, e.Name()))
+			if err != nil {
+				return nil, err
+			}
+			cases = append(cases, c)
+		}
+	}
+	if files {
+		c, err := readCase(ports, from)
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, c)
+	}
+	if len(cases) == 0 {
+		return nil, usagef("--inputs %s: there is no .npy file in it; the model takes %s", from, portList(ports))
+	}
+	return cases, nil
+}
+
+// readCase reads one value an input from a folder; "" makes them at random.
+func readCase(ports []hone.Port, dir string) ([]tensor.Value, error) {
+	var flags []string
+	for _, p := range ports {
+		if dir == "" {
+			break
+		}
+		path := filepath.Join(dir, strings.NewReplacer("/", "_", `\`, "_", ":", "_").Replace(p.Name)+".npy")
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("input %s: %w", p.Name, err)
+		}
+		flags = append(flags, p.Name+"="+path)
+	}
+	named, err := readInputs(ports, flags)
+	if err != nil {
+		return nil, err
+	}
+	ins := make([]tensor.Value, len(ports))
+	for i, p := range ports {
+		ins[i] = named[p.Name]
+	}
+	return ins, nil
+}
