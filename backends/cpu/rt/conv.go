@@ -55,6 +55,7 @@ type convBound struct {
 	planes               int // channel planes of a group
 	units, unitTile      int
 	unitTiles            int
+	colTile, colTiles    int // output columns of a unit, where whole rows are too much for the cache
 	panels, panelTile    int // of a group
 	panelTiles           int
 	sliceBlocks          int
@@ -79,7 +80,7 @@ func (c *Conv) Work() (Work, error) {
 	b.partition()
 	b.pitch, b.plane = c.W*b.px, c.H*c.W*b.px
 	if b.copied {
-		b.pitch = c.width() * b.px
+		b.pitch = b.columns(0).width() * b.px
 		b.plane = c.rowsFor(b.unitTile) * b.pitch
 		b.copyBytes = roundUp(b.planes*b.plane*4, Align)
 	}
@@ -95,7 +96,7 @@ func (c *Conv) Work() (Work, error) {
 		}
 		scratch += b.post.prog.ScratchBytes()
 	}
-	tiles := c.N * c.Groups * b.panelTiles * b.unitTiles
+	tiles := c.N * c.Groups * b.panelTiles * b.unitTiles * b.colTiles
 	if c.OH*c.OW == 0 {
 		tiles = 0
 	}
@@ -135,20 +136,36 @@ func (b *convBound) partition() {
 		most := convBytes / 4 / min(k, b.sliceBlocks*b.kb)
 		b.unitTile = max(14, min(most, ceilDiv(b.units, convParts)))
 		b.unitTile = roundUp(b.unitTile, 14)
+		b.colTile = b.OW
 	} else {
 		b.units = b.OH
-		rowBytes := b.width() * b.planes * b.px * 4
+		colBytes := b.planes * b.px * 4
+		b.colTile = b.OW
+		if rows := b.rowsFor(1) * colBytes; rows*b.width() > 2*convBytes {
+			fit := (convBytes/rows - (b.KW-1)*b.DilationW) / b.StrideW / 14 * 14
+			b.colTile = min(b.OW, max(fit, 14))
+		}
+		rowBytes := b.columns(0).width() * colBytes
 		most := (convBytes/rowBytes-(b.KH-1)*b.DilationH-1)/b.StrideH + 1
-		b.unitTile = min(most, max(ceilDiv(56, max(b.OW, 1)), ceilDiv(b.units, convParts)))
+		b.unitTile = min(most, max(ceilDiv(56, max(b.colTile, 1)), ceilDiv(b.units, convParts)))
 	}
 	b.unitTile = max(1, min(b.unitTile, b.units))
 	b.unitTiles = ceilDiv(b.units, b.unitTile)
+	b.colTiles = ceilDiv(b.OW, max(b.colTile, 1))
 	least := 2
 	if b.copied {
 		least = 4
 	}
-	b.panelTile = max(1, min(b.panels, max(least, roundUp(b.panels*b.N*b.Groups*b.unitTiles/convTiles, 2))))
+	b.panelTile = max(1, min(b.panels, max(least, roundUp(b.panels*b.N*b.Groups*b.unitTiles*b.colTiles/convTiles, 2))))
 	b.panelTiles = ceilDiv(b.panels, b.panelTile)
+}
+
+// columns is the window of a tile of output columns from first on.
+func (b *convBound) columns(first int) *Window {
+	w := b.Window
+	w.OW = min(b.colTile, b.OW-first)
+	w.PadLeft -= first * b.StrideW
+	return &w
 }
 
 // makeSteps fills in where A goes after each k block.
@@ -173,6 +190,8 @@ func (b *convBound) makeSteps() {
 }
 
 func (b *convBound) run(tile int, s *Scratch) {
+	col := tile % b.colTiles * b.colTile
+	tile /= b.colTiles
 	unit := tile % b.unitTiles * b.unitTile
 	panel := tile / b.unitTiles % b.panelTiles * b.panelTile
 	entry := tile / b.unitTiles / b.panelTiles
@@ -183,12 +202,13 @@ func (b *convBound) run(tile int, s *Scratch) {
 
 	image := b.H * b.W * b.px // values of an input plane
 	x := at(addr(b.X), (n*b.Groups+group)*b.planes*image*4)
-	r := area{rows: b.OW, groups: units, groupA: b.StrideH * b.pitch * 4, groupC: b.out.stepH * b.out.w * laneBytes, panels: panels, mask: 1<<Lanes - 1}
-	pixel := b.out.pixel(unit, 0) // first output pixel
+	r := area{rows: min(b.colTile, b.OW-col), groups: units, groupA: b.StrideH * b.pitch * 4, groupC: b.out.stepH * b.out.w * laneBytes, panels: panels, mask: 1<<Lanes - 1}
+	pixel := b.out.pixel(unit, col) // first output pixel
 	switch {
 	case b.copied:
+		w := b.columns(col)
 		for p := range b.planes {
-			b.padCopy(at(s.at(0), p*b.plane*4), at(x, p*image*4), unit, units, b.px)
+			w.padRows(at(s.at(0), p*b.plane*4), at(x, p*image*4), unit, units, b.px, b.pitch)
 		}
 		x = s.at(0)
 	case b.runs():
@@ -196,7 +216,7 @@ func (b *convBound) run(tile int, s *Scratch) {
 		x = at(x, unit*b.px*4)
 		r.rows, r.groups = units, 1
 	default:
-		x = at(x, unit*b.StrideH*b.pitch*4)
+		x = at(x, (unit*b.StrideH*b.pitch+col*b.StrideW*b.px)*4)
 	}
 	block := (n*b.Groups+group)*b.panels + panel // first output channel block of the tile, over the whole tensor
 	channel := group*b.panels + panel            // the same within an image
@@ -220,9 +240,13 @@ func (b *convBound) run(tile int, s *Scratch) {
 		}
 	}
 	if b.post != nil {
-		pixels := r.rows * r.groups
+		if r.rows == b.OW { // rows follow one another
+			r.rows, r.groups = r.rows*r.groups, 1
+		}
 		for p := range panels {
-			b.post.run(s, b.copyBytes, n*b.Groups*b.panels+channel+p, pixel*Lanes, at(y, p*ohw*laneBytes), pixels*Lanes)
+			for row := range r.groups {
+				b.post.run(s, b.copyBytes, n*b.Groups*b.panels+channel+p, (pixel+row*b.OW)*Lanes, at(y, (p*ohw+row*b.OW)*laneBytes), r.rows*Lanes)
+			}
 		}
 	}
 	if b.zeroLanes > 0 && panel+panels == b.panels {

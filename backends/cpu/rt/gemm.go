@@ -42,10 +42,11 @@ type Gemm struct {
 }
 
 const (
-	gemmRows   = 126  // rows of a tile: a multiple of every tier's tallest kernel
-	gemmKMost  = 1024 // k of a slice: A's slice stays in L2
-	gemmTiles  = 24   // tiles to aim at
-	gemmPanels = 8    // most panels of a tile
+	gemmRows   = 126     // rows of a tile: a multiple of every tier's tallest kernel
+	gemmKMost  = 1024    // k of a slice: A's slice stays in L2
+	packMost   = 4 << 20 // bytes of plain B that a tile packs
+	gemmTiles  = 24      // tiles to aim at
+	gemmPanels = 8       // most panels of a tile
 )
 
 // gemmBound is a Gemm with its partition.
@@ -81,7 +82,8 @@ func (g *Gemm) Work() (Work, error) {
 	}
 	b.panelTile = min(max(roundUp(b.panels*b.rowTiles*entries/gemmTiles, 2), least), gemmPanels)
 	if g.Unpacked {
-		b.panelTile = min(max(b.panelTile, 256/Lanes), b.panels)
+		fit := max(2, packMost/(max(1, g.K)*laneBytes))
+		b.panelTile = min(max(b.panelTile, 256/Lanes), b.panels, fit)
 	}
 	b.panelTile = max(b.panelTile, 1)
 	b.panelTiles = ceilDiv(b.panels, b.panelTile)

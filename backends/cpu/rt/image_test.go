@@ -119,6 +119,9 @@ func TestConvAgainstNaiveLoops(t *testing.T) {
 			win := rt.Window{H: 14, W: 9, OH: 14, OW: 9, KH: 3, KW: 3, StrideH: 1, StrideW: 1, DilationH: 1, DilationW: 1, PadTop: 1, PadLeft: 1}
 			testConv(t, r, set, win, 1, 300, 20, 1)
 			testConv(t, r, set, win, 1, 32, 64, 2)
+			// rows too long for the cache: tiles of columns
+			long := rt.Window{H: 2, W: 1700, OH: 2, OW: 850, KH: 1, KW: 5, StrideH: 1, StrideW: 2, DilationH: 1, DilationW: 1, PadLeft: 2}
+			testConv(t, r, set, long, 1, 160, 20, 1)
 		}
 	})
 }

@@ -41,13 +41,18 @@ func (w *Window) width() int { return (w.OW-1)*w.StrideW + (w.KW-1)*w.DilationW 
 // padCopy copies what output rows first to first+n-1 read from one plane to dst, with zeros where the window is outside of the
 // input. A pixel is px values.
 func (w *Window) padCopy(dst, plane uintptr, first, n, px int) {
+	w.padRows(dst, plane, first, n, px, w.width()*px)
+}
+
+// padRows is padCopy with rows of dst pitch values apart.
+func (w *Window) padRows(dst, plane uintptr, first, n, px, pitch int) {
 	width := w.width()
 	left := max(0, min(w.PadLeft, width)) // columns before the input
 	skip := max(0, -w.PadLeft)            // and columns of it before the window
 	mid := max(0, min(w.W-skip, width-left))
 	for r := range w.rowsFor(n) {
 		row := floats(dst, width*px)
-		dst = at(dst, width*px*4)
+		dst = at(dst, pitch*4)
 		y := first*w.StrideH - w.PadTop + r
 		if y < 0 || y >= w.H {
 			clear(row)
