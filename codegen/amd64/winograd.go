@@ -23,25 +23,11 @@ func (e *emitter) newWino(args reg.Register) *wino {
 		e.arg(args, unsafe.Offsetof(wa.LdD)), e.arg(args, unsafe.Offsetof(wa.Tmp)), e.arg(args, unsafe.Offsetof(wa.N))}
 }
 
-// in6 is the input transform of six vectors.
-func (e *emitter) in6(d []vecReg) []vecReg {
-	m := machine{e}
-	k := func(v float64) value { return e.k(v) }
-	a, b := m.FNMA(d[2], k(4), d[4]), m.FNMA(d[1], k(4), d[3])
-	c, f := m.Sub(d[4], d[2]), m.Mul(m.Sub(d[3], d[1]), k(2))
-	return regs(m.FMA(d[0], k(4), m.FNMA(d[2], k(5), d[4])), m.Add(a, b), m.Sub(a, b), m.Add(c, f), m.Sub(c, f),
-		m.FMA(d[1], k(4), m.FNMA(d[3], k(5), d[5])))
-}
+// in6 and out6 are the transforms of six vectors.
+func (e *emitter) in6(d []value) []vecReg  { return regs(e.gen().WinogradIn(d)) }
+func (e *emitter) out6(d []value) []vecReg { return regs(e.gen().WinogradOut(d)) }
 
-// out6 is the output transform of six vectors to four.
-func (e *emitter) out6(v []vecReg) []vecReg {
-	m := machine{e}
-	k := func(v float64) value { return e.k(v) }
-	a, b, c, d := m.Add(v[1], v[2]), m.Sub(v[1], v[2]), m.Add(v[3], v[4]), m.Sub(v[3], v[4])
-	return regs(m.Add(m.Add(v[0], a), c), m.FMA(d, k(2), b), m.FMA(c, k(4), a), m.Add(m.FMA(d, k(8), b), v[5]))
-}
-
-func regs(vs ...value) []vecReg {
+func regs(vs []value) []vecReg {
 	out := make([]vecReg, len(vs))
 	for i, v := range vs {
 		out[i] = v.(vecReg)
@@ -60,7 +46,7 @@ func (e *emitter) winoIn(args reg.Register) {
 		off := part * e.width()
 		for x := range 6 {
 			disp := x*64 + off
-			var d []vecReg
+			var d []value
 			for _, a := range []operand.Mem{mem(w.src, disp), memx(w.src, w.lds, 1, disp), memx(w.src, w.lds, 2, disp), memx(w.src, ls3, 1, disp),
 				memx(w.src, w.lds, 4, disp), memx(w.src, ls5, 1, disp)} {
 				d = append(d, e.load(a))
@@ -75,7 +61,7 @@ func (e *emitter) winoIn(args reg.Register) {
 	for y := range 6 {
 		outs := make([][]vecReg, e.parts())
 		for part := range outs {
-			var d []vecReg
+			var d []value
 			for x := range 6 {
 				d = append(d, e.load(mem(w.tmp, (y*6+x)*64+part*e.width())))
 			}
@@ -115,7 +101,7 @@ func (e *emitter) winoOut(args reg.Register) {
 		for x := range 6 {
 			p := e.GP64()
 			e.MOVQ(column, p)
-			var m []vecReg
+			var m []value
 			for range 6 {
 				m = append(m, e.load(mem(p, off)))
 				e.ADDQ(row6, p)
@@ -143,7 +129,7 @@ func (w *wino) rows(off int, bias, res reg.Register) {
 	w.MOVQ(w.dst, dst)
 	w.MOVQ(res, r)
 	for y := range 4 {
-		var m []vecReg
+		var m []value
 		for x := range 6 {
 			m = append(m, w.load(mem(w.tmp, (y*6+x)*64+off)))
 		}

@@ -26,6 +26,8 @@ func File(kernels []spec.Kernel) ([]byte, error) {
 			w.reduce(k)
 		case spec.Depthwise, spec.MaxPool, spec.SumPool:
 			w.taps(k)
+		case spec.WinoIn, spec.WinoOut:
+			w.wino(k)
 		default:
 			return nil, fmt.Errorf("no neon generator for %s", k.Name())
 		}

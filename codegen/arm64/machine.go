@@ -73,6 +73,11 @@ func (b *body) into(d int, update bool, name string, bits uint32, n, m int) int 
 	return d
 }
 
+// effect adds an instruction without a result, by text with one verb, the register of v.
+func (b *body) effect(format string, v int) {
+	b.code = append(b.code, inst{func(_, n, _ int) string { return fmt.Sprintf(format, n) }, -1, v, -1, false})
+}
+
 func (b *body) move(a int) int { return b.op("ORR", 0x4EA01C00, a, a) }
 
 // The methods of vecmath.Machine. Instructions are those of the Arm Architecture Reference Manual, .4S or .16B forms.
@@ -131,7 +136,7 @@ func (b *body) Horner(x int, cs []float64) int {
 }
 
 // emit writes the body with registers given out as values are born and taken back after their last use. keep is a value that
-// lives to the end; its register is returned.
+// lives to the end, if not negative; its register is returned.
 func (w *writer) emit(b *body, keep int) int {
 	last := make([]int, b.values)
 	for i, c := range b.code {
@@ -141,7 +146,7 @@ func (w *writer) emit(b *body, keep int) int {
 			}
 		}
 	}
-	if keep < pinned {
+	if keep >= 0 && keep < pinned {
 		last[keep] = len(b.code)
 	}
 	where := make([]int, b.values)
@@ -166,7 +171,7 @@ func (w *writer) emit(b *body, keep int) int {
 			free(c.n)
 			free(c.m)
 		}
-		if c.d < pinned && where[c.d] < 0 {
+		if c.d >= 0 && c.d < pinned && where[c.d] < 0 {
 			r := 0
 			for r < scratch && used[r] {
 				r++
@@ -181,7 +186,7 @@ func (w *writer) emit(b *body, keep int) int {
 			free(c.n)
 			free(c.m)
 		}
-		if c.d < pinned && last[c.d] == i && c.d != keep { // never read
+		if c.d >= 0 && c.d < pinned && last[c.d] == i && c.d != keep { // never read
 			used[where[c.d]] = false
 		}
 	}

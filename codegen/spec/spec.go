@@ -97,7 +97,6 @@ func Of(f Family, t rt.Tier) []Kernel {
 		for op := range rt.NumReduceOps {
 			ks = append(ks, Kernel{Family: f, Tier: t, Reduce: op})
 		}
-	case t == rt.NEON && (f == WinoIn || f == WinoOut):
 	case f == Transpose && t != rt.AVX2: // its 8x8 blocks serve AVX-512 as well; NEON has none yet
 	default:
 		ks = append(ks, Kernel{Family: f, Tier: t})

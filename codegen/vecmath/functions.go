@@ -104,3 +104,18 @@ func (g Gen[V, M]) softplus(x V) V {
 	l := g.Add(g.logNormal(u), g.Div(lost, u))
 	return g.Add(g.Max(g.Bits(0), x), l)
 }
+
+// WinogradIn is the input transform of F(4, 3) by the points 0, ±1, ±2 and infinity: six values to six. See rt.Winograd.
+func (g Gen[V, M]) WinogradIn(d []V) []V {
+	four, five := g.K(4), g.K(5)
+	a, b := g.FNMA(d[2], four, d[4]), g.FNMA(d[1], four, d[3])
+	c, e := g.Sub(d[4], d[2]), g.Mul(g.Sub(d[3], d[1]), g.K(2))
+	return []V{g.FMA(d[0], four, g.FNMA(d[2], five, d[4])), g.Add(a, b), g.Sub(a, b), g.Add(c, e), g.Sub(c, e),
+		g.FMA(d[1], four, g.FNMA(d[3], five, d[5]))}
+}
+
+// WinogradOut is the output transform: six values to four.
+func (g Gen[V, M]) WinogradOut(v []V) []V {
+	a, b, c, d := g.Add(v[1], v[2]), g.Sub(v[1], v[2]), g.Add(v[3], v[4]), g.Sub(v[3], v[4])
+	return []V{g.Add(g.Add(v[0], a), c), g.FMA(d, g.K(2), b), g.FMA(c, g.K(4), a), g.Add(g.FMA(d, g.K(8), b), v[5])}
+}

@@ -31,7 +31,7 @@ var peak = sync.OnceValue(func() float64 {
 		return 0
 	}
 	k := set.Gemm[0]
-	const kb = 64
+	const kb = 128
 	g := rt.GemmArgs{A: uintptr(memory(k.Tile[0] * kb)), B: uintptr(memory(k.Tile[1] * 16 * kb * 2)), C: uintptr(memory(k.Tile[0] * k.Tile[1] * 16)),
 		Blocks: 1, KB: kb, LdA: kb * 4, LdC: int64(k.Tile[1]) * 64, PanelB: kb * 64, PanelC: 64, Mask: 0xffff}
 	best := 0.0

@@ -26,6 +26,12 @@ func maxpool_f32_neon(args *rt.TapArgs)
 func sumpool_f32_neon(args *rt.TapArgs)
 
 //go:noescape
+func winoin_f32_neon(args *rt.WinoArgs)
+
+//go:noescape
+func winoout_f32_neon(args *rt.WinoArgs)
+
+//go:noescape
 func vec_copy_f32_neon(args *rt.VecArgs)
 
 //go:noescape
@@ -153,6 +159,8 @@ var archTiers = []archTier{
 		s.Depthwise = rt.Kernel[rt.TapArgs]{Name: "depthwise_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: depthwise_f32_neon}
 		s.MaxPool = rt.Kernel[rt.TapArgs]{Name: "maxpool_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: maxpool_f32_neon}
 		s.SumPool = rt.Kernel[rt.TapArgs]{Name: "sumpool_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: sumpool_f32_neon}
+		s.WinoIn = rt.Kernel[rt.WinoArgs]{Name: "winoin_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: winoin_f32_neon}
+		s.WinoOut = rt.Kernel[rt.WinoArgs]{Name: "winoout_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: winoout_f32_neon}
 		s.Vec[0] = rt.Kernel[rt.VecArgs]{Name: "vec_copy_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_copy_f32_neon}
 		s.Vec[1] = rt.Kernel[rt.VecArgs]{Name: "vec_neg_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_neg_f32_neon}
 		s.Vec[2] = rt.Kernel[rt.VecArgs]{Name: "vec_abs_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_abs_f32_neon}
