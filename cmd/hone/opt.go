@@ -2,11 +2,9 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -141,7 +139,7 @@ func optCommand(a *app) *cobra.Command {
 				return err
 			}
 			if pf.timing {
-				printTiming(a.err, ctx)
+				printPasses(a.err, ctx.Stats)
 			}
 			return emitModule(cmd, a, m.Module(), emit, out)
 		},
@@ -174,15 +172,6 @@ func emitModule(cmd *cobra.Command, a *app, m *ir.Module, emit, out string) erro
 		return usagef("--emit onnx needs a file: -o MODEL.onnx")
 	}
 	return usagef("--emit %s: onnx and ir can be written", emit)
-}
-
-func printTiming(w io.Writer, c *passes.Context) {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "pass\tms\tapplied\tops before\tops after\t")
-	for _, s := range c.Stats {
-		fmt.Fprintf(t, "%s\t%.2f\t%d\t%d\t%d\t\n", s.Pass, float64(s.Time.Microseconds())/1e3, s.Applications, s.OpsBefore, s.OpsAfter)
-	}
-	_ = t.Flush()
 }
 
 func passesCommand(a *app) *cobra.Command {
