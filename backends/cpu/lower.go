@@ -333,29 +333,3 @@ func absorbBias(op, fused *ir.Op, n int) error {
 	add.Erase()
 	return nil
 }
-
-// flattenFused puts the ops of a fused op back where it stands, for a group
-// that turns out to have no kernel.
-func flattenFused(op *ir.Op) {
-	body := op.Region(ops.FusedRegion)
-	m := map[*ir.Value]*ir.Value{}
-	for i, a := range body.Args {
-		m[a] = op.Operand(i)
-	}
-	at := ir.Before(op)
-	for inner := range body.Ops() {
-		if inner.Name == ir.YieldName {
-			r := inner.Operand(0)
-			if v := m[r]; v != nil {
-				r = v
-			}
-			if r.Origin.Name == "" {
-				r.Origin = op.Result(0).Origin
-			}
-			op.Result(0).ReplaceAllUsesWith(r)
-			break
-		}
-		at.Clone(inner, m)
-	}
-	op.Erase()
-}

@@ -36,9 +36,6 @@ func (p *place) root() *place {
 	return p
 }
 
-// isConst reports whether the memory is a constant's.
-func (p *place) isConst() bool { return p.root().data != nil }
-
 // ptr returns the address of the first element.
 func (p *place) ptr(arena rt.Mem) unsafe.Pointer {
 	r := p.root()
