@@ -255,7 +255,7 @@ func (p *plan) evaluate(ctx context.Context, s *step) error {
 		case outs[i] == nil:
 		case q == nil:
 			p.dynamic[v] = own(outs[i])
-		case q.first < 0: // known without running
+		case q.root().data != nil: // known without running
 		default:
 			t, ok := outs[i].(*tensor.Tensor)
 			if !ok {

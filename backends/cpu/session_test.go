@@ -54,6 +54,8 @@ var programs = []struct {
 	{"attention", "q: f32[N,S,4,8], k: f32[N,S,4,8], v: f32[N,S,4,8], m: f32[N,1,1,S]",
 		"a = Transpose(q) {perm=[0,2,1,3]}\nb = Transpose(k) {perm=[0,2,3,1]}\nc = Transpose(v) {perm=[0,2,1,3]}\n" +
 			"s = MatMul(a, b)\nt = Mul(s, ${0.35})\nu = Add(t, m)\np = Softmax(u) {axis=-1}\no = MatMul(p, c)\nTranspose(o) {perm=[0,2,1,3]}", 1, 0},
+	{"attention in a type without kernels", "q: f64[N,S,4,8], k: f64[N,S,4,8]",
+		"a = Transpose(q) {perm=[0,2,1,3]}\nb = Transpose(k) {perm=[0,2,3,1]}\ns = MatMul(a, b)\no = MatMul(s, a)\nTranspose(o) {perm=[0,2,1,3]}", 1, 2},
 	{"layer norm", "x: f32[N,7,40], w: f32[40], wb: f32[40]", "LayerNormalization(x, w, wb) {axis=-1}", 1, 0},
 	{"reductions", "x: f32[N,6,10]", "a = ReduceMean(x, ${[-1]})\nb = ReduceMax(x, ${[1,2]})\nMul(a, b)", 1, 0},
 	{"movement", "x: f32[N,6,10]", "a = Slice(x, ${[1]}, ${[9]}, ${[2]}, ${[3]})\nb = Concat(a, a) {axis=2}\nc = Expand(b, ${[1,1,1]})\nd = Pad(c, ${[0,1,0,0,0,2]})\nTranspose(d) {perm=[2,0,1]}", 1, 0},
@@ -148,6 +150,8 @@ func random(d tensor.DType, shape []int, rng *rand.Rand, scale float64) *tensor.
 		switch d {
 		case tensor.Float32:
 			tensor.Of[float32](x)[i] = float32(rng.NormFloat64() * scale)
+		case tensor.Float64:
+			tensor.Of[float64](x)[i] = rng.NormFloat64() * scale
 		case tensor.Int64:
 			tensor.Of[int64](x)[i] = int64(rng.IntN(16))
 		}
