@@ -3,6 +3,7 @@ package onnxgo
 import (
 	"fmt"
 	"math"
+	"os"
 	"reflect"
 	"testing"
 
@@ -11,7 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 	gorgonia "gorgonia.org/tensor"
 
+	honnx "github.com/hone-ml/hone/frontend/onnx"
 	"github.com/hone-ml/hone/frontend/onnx/onnxpb"
+	"github.com/hone-ml/hone/internal/testenv"
+	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -153,4 +157,56 @@ func TestUnmarshalRefusesWhatMakesOnnxGoPanic(t *testing.T) {
 	for n := range b {
 		require.NotPanics(t, func() { _ = g.Unmarshal(model, b[:n]) })
 	}
+}
+
+// Where onnx-go can decode a model, what it drops is found again: both
+// decoders lead to the same answers.
+func TestBothDecodersAgree(t *testing.T) {
+	for _, name := range []string{"rnn_mix", "tf_attn1d", "tv_mobilenet_v3_small"} {
+		b, err := os.ReadFile(testenv.Model(t, name))
+		require.NoError(t, err)
+		m, err := honnx.Import(b, honnx.Options{})
+		require.NoError(t, err)
+		run := func(g *Graph, decode func(*onnx.Model) error) []float64 {
+			model := onnx.NewModel(g)
+			require.NoError(t, decode(model), name)
+			for i, a := range m.Main().Body.Args {
+				require.NoError(t, model.SetInput(i, ramp(t, a.Type)))
+			}
+			require.NoError(t, g.Run(), name)
+			outs, err := model.GetOutputTensors()
+			require.NoError(t, err)
+			var all []float64
+			for _, x := range outs {
+				all = append(all, floats(x)...)
+			}
+			require.NoError(t, g.Close())
+			return all
+		}
+		g := New()
+		want := run(g, func(model *onnx.Model) error { return g.Unmarshal(model, b) })
+		g = New()
+		require.Equal(t, want, run(g, func(model *onnx.Model) error { return model.UnmarshalBinary(b) }), name)
+		g = New(Compiled())
+		compiled := run(g, func(model *onnx.Model) error { return model.UnmarshalBinary(b) })
+		require.InDeltaSlice(t, want, compiled, 1e-5, name)
+	}
+}
+
+// ramp returns an input with small values that differ; symbolic dims are 4.
+func ramp(t *testing.T, typ ir.Type) gorgonia.Tensor {
+	shape, n := []int{}, 1
+	for _, d := range typ.Dims {
+		size, known := d.Int()
+		if !known {
+			size = 4
+		}
+		shape, n = append(shape, int(size)), n*int(size)
+	}
+	require.Equal(t, tensor.Float32, typ.DType)
+	vals := make([]float32, n)
+	for i := range vals {
+		vals[i] = float32(i%17) / 17
+	}
+	return gorgonia.New(gorgonia.WithShape(shape...), gorgonia.WithBacking(vals))
 }
