@@ -67,9 +67,9 @@ func WriteFile(ctx context.Context, path string, m *ir.Module, opt ExportOptions
 
 // exporter is one export.
 type exporter struct {
-	names   map[string]bool
+	names   names // of values
 	vals    map[*ir.Value]string
-	nodes   map[string]bool
+	nodes   names
 	tensors []*onnxpb.TensorProto // constants, in order
 	bytes   int64                 // of all constants
 	opsets  map[string]int
@@ -87,7 +87,7 @@ func export(m *ir.Module, opt ExportOptions) (*exporter, *onnxpb.ModelProto, err
 	if err != nil {
 		return nil, nil, err
 	}
-	x := &exporter{names: map[string]bool{"": true}, vals: map[*ir.Value]string{}, nodes: map[string]bool{}, opsets: opsets}
+	x := &exporter{names: names{"": 1}, vals: map[*ir.Value]string{}, nodes: names{}, opsets: opsets}
 	src := m.Source
 	if x.version = irVersion(opsets[""]); src.IRVersion > 0 {
 		x.version = min(x.version, src.IRVersion)
@@ -156,19 +156,6 @@ func (x *exporter) sees(t ir.Type) {
 	x.version = max(x.version, typeVersions[t.DType])
 }
 
-// unique claims a name that no other value has.
-func (x *exporter) unique(name string) string {
-	if name == "" {
-		name = "value"
-	}
-	try := name
-	for i := 1; x.names[try]; i++ {
-		try = name + "_" + strconv.Itoa(i)
-	}
-	x.names[try] = true
-	return try
-}
-
 // name returns the name of a value, the one of the source where it is free.
 func (x *exporter) name(v *ir.Value) string {
 	if v == nil {
@@ -190,7 +177,10 @@ func (x *exporter) name(v *ir.Value) string {
 			n += "/" + string(v.Origin.Relation)
 		}
 	}
-	n = x.unique(n)
+	if n == "" {
+		n = "value"
+	}
+	n = x.names.unique(n)
 	x.vals[v] = n
 	return n
 }
@@ -206,10 +196,10 @@ func info(name string, t ir.Type) *onnxpb.ValueInfoProto {
 // main writes the entry function, whose inputs and outputs keep their names.
 func (x *exporter) main(f *ir.Func) (*onnxpb.GraphProto, error) {
 	for _, a := range f.Body.Args {
-		x.names[a.Name], x.vals[a] = true, a.Name
+		x.names[a.Name], x.vals[a] = 1, a.Name
 	}
 	for _, n := range f.Outputs {
-		x.names[n] = true
+		x.names[n] = 1
 	}
 	return x.graph(f.Body, f.Outputs)
 }
@@ -260,9 +250,9 @@ func (x *exporter) graph(b *ir.Block, outputs []string) (*onnxpb.GraphProto, err
 			if outputs != nil {
 				name = outputs[i]
 			} else {
-				name = x.unique(x.name(v) + "_out")
+				name = x.names.unique(x.name(v) + "_out")
 			}
-			g.Node = append(g.Node, &onnxpb.NodeProto{OpType: "Identity", Name: x.nodeName("Identity/" + name), Input: []string{x.name(v)}, Output: []string{name}})
+			g.Node = append(g.Node, &onnxpb.NodeProto{OpType: "Identity", Name: x.nodes.unique("Identity/" + name), Input: []string{x.name(v)}, Output: []string{name}})
 		}
 		g.Output = append(g.Output, info(name, v.Type))
 	}
@@ -281,22 +271,13 @@ func (x *exporter) constant(g *onnxpb.GraphProto, v *ir.Value, d *ir.Data) error
 	return nil
 }
 
-func (x *exporter) nodeName(name string) string {
-	try := name
-	for i := 1; x.nodes[try]; i++ {
-		try = name + "_" + strconv.Itoa(i)
-	}
-	x.nodes[try] = true
-	return try
-}
-
 func (x *exporter) node(op *ir.Op) (*onnxpb.NodeProto, error) {
 	domain, name, _ := ops.ONNXName(op.Name)
 	n := &onnxpb.NodeProto{OpType: name, Domain: domain}
 	if len(op.Loc) > 0 {
-		n.Name = x.nodeName(strings.Join(op.Loc, "+"))
+		n.Name = x.nodes.unique(strings.Join(op.Loc, "+"))
 	} else {
-		n.Name = x.nodeName(name)
+		n.Name = x.nodes.unique(name)
 	}
 	for _, v := range op.Operands() {
 		n.Input = append(n.Input, x.name(v))

@@ -24,7 +24,7 @@ func (sc *scope) call(key funcKey, f *onnxpb.FunctionProto, n *onnxpb.NodeProto,
 	inner := &scope{
 		im: sc.im, block: sc.block, vals: map[string]*ir.Value{}, opsets: map[string]int{},
 		attrs: map[string]*onnxpb.AttributeProto{}, calls: append(slices.Clone(sc.calls), key),
-		prefix: sc.im.unique(label) + "/", depth: sc.depth, infos: map[string]*onnxpb.ValueInfoProto{},
+		prefix: sc.im.names.unique(label) + "/", depth: sc.depth, infos: map[string]*onnxpb.ValueInfoProto{},
 	}
 	for d, v := range sc.opsets {
 		inner.opsets[d] = v

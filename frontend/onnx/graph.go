@@ -198,7 +198,7 @@ func (sc *scope) node(i int, n *onnxpb.NodeProto) error {
 		}
 		return sc.results(n, results, fail)
 	}
-	loc := []string{sc.im.unique(label)}
+	loc := []string{sc.im.names.unique(label)}
 	b := ir.AtEnd(sc.block)
 	b.Loc = loc
 	last := sc.block.Last()

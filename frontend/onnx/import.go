@@ -84,7 +84,7 @@ type importer struct {
 	ext     *external
 	shapes  *ops.Shapes
 	funcs   map[funcKey]*onnxpb.FunctionProto
-	names   map[string]int // node names in use, and the next suffix of each
+	names   names // of nodes
 	freeze  map[string]ir.Dim
 	opsLeft int // operations that the model may still expand to
 }
@@ -105,7 +105,7 @@ func newImporter(p *onnxpb.ModelProto, opt Options) *importer {
 	}
 	return &importer{
 		m: m, opt: opt, ext: &external{root: opt.Folder}, shapes: ops.NewShapes(m),
-		funcs: map[funcKey]*onnxpb.FunctionProto{}, names: map[string]int{}, freeze: map[string]ir.Dim{},
+		funcs: map[funcKey]*onnxpb.FunctionProto{}, names: names{}, freeze: map[string]ir.Dim{},
 	}
 }
 
@@ -236,18 +236,21 @@ func (im *importer) inputType(name string, t ir.Type) (ir.Type, error) {
 	return t, nil
 }
 
-// unique returns name, with a number behind it where it is taken.
-func (im *importer) unique(name string) string {
-	n, taken := im.names[name]
+// names holds names in use, each with the suffix to try next.
+type names map[string]int
+
+// unique claims name, with a number behind it where it is taken.
+func (u names) unique(name string) string {
+	n, taken := u[name]
 	if !taken {
-		im.names[name] = 1
+		u[name] = 1
 		return name
 	}
 	for {
 		try := fmt.Sprintf("%s_%d", name, n)
 		n++
-		if _, taken := im.names[try]; !taken {
-			im.names[name], im.names[try] = n, 1
+		if _, taken := u[try]; !taken {
+			u[name], u[try] = n, 1
 			return try
 		}
 	}
