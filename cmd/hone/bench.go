@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hone-ml/hone"
-	"github.com/hone-ml/hone/ir"
 )
 
 func init() { commands = append(commands, benchCommand) }
@@ -92,13 +91,12 @@ func openSession(cmd *cobra.Command, path string, mf *modelFlags, opt hone.Sessi
 	if err != nil {
 		return nil, err
 	}
+	if hone.IsBundle(path) {
+		return hone.Load(path, opt)
+	}
 	m, err := hone.Open(path, open)
 	if err != nil {
 		return nil, err
-	}
-	if m.Module().Level == ir.CPU {
-		_ = m.Close()
-		return hone.Load(path, opt)
 	}
 	compiled, err := hone.Compile(cmd.Context(), m, hone.CompileOptions{})
 	if err != nil {
