@@ -8,3 +8,5 @@ on=()
 [ "$(uname -m)" = aarch64 ] || on=(-exec qemu-aarch64)
 # shellcheck disable=SC2086
 go test "${on[@]}" "$@" $packages
+# whole models, against onnxruntime's answers
+go test "${on[@]}" -run 'TestCompiledModels.*/^(digits|tf_sepdeconv|rnn_mix|hf_bert)$' .
