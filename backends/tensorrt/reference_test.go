@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/backends/tensorrt/legalize"
+	"github.com/hone-ml/hone/frontend/onnx"
 )
 
 //go:embed testdata/models.txt
@@ -109,6 +112,26 @@ func TestSameAsReferenceFixed(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, bytes.Equal(want, got), "%s for %s differs", op, sm)
 		}
+	}
+}
+
+// So is the plan of a real model, given the ONNX that hone hands over.
+func TestSameAsReferenceLegalized(t *testing.T) {
+	needLibrary(t)
+	r := needReference(t)
+	for _, precision := range []string{"fp32", "fp16"} {
+		m := open(t, "hf_bert", []string{"input_ids=2x16", "attention_mask=2x16"})
+		_, err := legalize.Run(t.Context(), m, legalize.Options{SM: []int{86}, Precision: precision})
+		require.NoError(t, err)
+		path := filepath.Join(t.TempDir(), "m.onnx")
+		require.NoError(t, onnx.WriteFile(t.Context(), path, m, onnx.ExportOptions{}))
+		want, _ := r.build(t, path, "86", nil)
+		out := filepath.Join(t.TempDir(), "m.plan")
+		_, err = BuildFile(t.Context(), path, out, Options{SM: []int{86}})
+		require.NoError(t, err)
+		got, err := os.ReadFile(out)
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(want, got), "%s differs", precision)
 	}
 }
 

@@ -23,7 +23,7 @@ var keptOps = []string{
 }
 
 // keptBFloat16 stay in float32 where the rest becomes bfloat16: TensorRT has no kernels for them.
-var keptBFloat16 = []string{"ConvTranspose", "GRU"}
+var keptBFloat16 = []string{"ConvTranspose", "GRU", "HardSwish", "HardSigmoid"}
 
 // narrowOperands are the operands that become narrow, where that is not all of them.
 var narrowOperands = map[string][]int{"Resize": {0}, "Upsample": {0}, "OneHot": {}, "Pad": {0, 2}}

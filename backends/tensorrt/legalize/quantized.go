@@ -186,6 +186,9 @@ func (x *rewriting) integers(carrier *ir.Value, d tensor.DType) *ir.Value {
 
 // along shapes a vector so that it broadcasts along an axis of a tensor of some rank.
 func (x *rewriting) along(v *ir.Value, axis int64, rank int) *ir.Value {
+	if v.Type.DType != tensor.Float32 {
+		v = x.cast(v, tensor.Float32) // scales may be of half precision
+	}
 	if v.Type.Rank() != 1 || rank < 0 || v.Type.Dims[0].IsInt(1) {
 		return v
 	}

@@ -3,6 +3,7 @@
 package nvinfer
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -86,7 +87,7 @@ func (s *session) addProfiles(builder, network, config object) error {
 		}
 	}
 	if len(s.Profiles) == 0 && len(open) > 0 {
-		return fmt.Errorf("inputs with open dimensions need a profile (name=min..opt..max): %s", describe(open, shapes))
+		return needsProfile(open, shapes, values)
 	}
 	for _, p := range s.Profiles {
 		missing := slices.Clone(open)
@@ -100,7 +101,7 @@ func (s *session) addProfiles(builder, network, config object) error {
 			missing = slices.DeleteFunc(missing, func(n string) bool { return n == r.Input })
 		}
 		if len(missing) > 0 {
-			return fmt.Errorf("inputs with open dimensions need a profile (name=min..opt..max): %s", describe(missing, shapes))
+			return needsProfile(missing, shapes, values)
 		}
 		if err := s.addProfile(p, values, builder, config); err != nil {
 			return err
@@ -155,12 +156,25 @@ func fits(r Range, shape []int64, values bool) error {
 	return nil
 }
 
-func describe(names []string, shapes map[string][]int64) string {
-	var out []string
+// needsProfile names the inputs that want a range: of their shape, or of their
+// values where those decide the shapes of others.
+func needsProfile(names []string, shapes map[string][]int64, values map[string]bool) error {
+	var open, deciding []string
 	for _, n := range names {
-		out = append(out, n+" "+shapeText(shapes[n]))
+		if values[n] {
+			deciding = append(deciding, n+" "+shapeText(shapes[n]))
+		} else {
+			open = append(open, n+" "+shapeText(shapes[n]))
+		}
 	}
-	return strings.Join(out, ", ")
+	var parts []string
+	if open != nil {
+		parts = append(parts, "inputs with open dimensions need a profile (name=min..opt..max): "+strings.Join(open, ", "))
+	}
+	if deciding != nil {
+		parts = append(parts, "inputs whose values decide shapes need a profile of their values (name=min..opt..max): "+strings.Join(deciding, ", "))
+	}
+	return errors.New(strings.Join(parts, "; "))
 }
 
 func shapeText(shape []int64) string {
