@@ -105,8 +105,9 @@ func (a *arena) keep() { runtime.KeepAlive(a.kept) }
 
 // interfaceInfo is nvinfer1::InterfaceInfo, returned in two registers.
 type interfaceInfo struct {
-	kind         *byte
-	major, minor int32
+	kind  *byte
+	major int32
+	_     int32 // minor
 }
 
 // implement makes an object of an interface that the library calls: methods
