@@ -114,6 +114,7 @@ func optCommand(a *app) *cobra.Command {
 	var mf modelFlags
 	var pf passFlags
 	var out, emit string
+	var opset int
 	c := &cobra.Command{
 		Use:   "opt MODEL -o MODEL.onnx",
 		Short: "run passes over a model and write ONNX or IR text",
@@ -141,17 +142,18 @@ func optCommand(a *app) *cobra.Command {
 			if pf.timing {
 				printPasses(a.err, ctx.Stats)
 			}
-			return emitModule(cmd, a, m.Module(), emit, out)
+			return emitModule(cmd, a, m.Module(), emit, out, opset)
 		},
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "the file to write")
+	c.Flags().IntVar(&opset, "opset", 0, "the ONNX opset to write (default: the lowest that has every operator)")
 	c.Flags().StringVar(&emit, "emit", "", "what to write: onnx or ir (default: by the file's name; ir without one)")
 	pf.add(c)
 	mf.add(c)
 	return c
 }
 
-func emitModule(cmd *cobra.Command, a *app, m *ir.Module, emit, out string) error {
+func emitModule(cmd *cobra.Command, a *app, m *ir.Module, emit, out string, opset int) error {
 	if emit == "" {
 		emit = "ir"
 		if strings.HasSuffix(out, ".onnx") {
@@ -167,7 +169,7 @@ func emitModule(cmd *cobra.Command, a *app, m *ir.Module, emit, out string) erro
 		}
 		return atomicfile.Write(cmd.Context(), hone.SideFile(out), func(w *atomicfile.File) error { return ir.WriteData(w, m, ir.PrintOptions{}) })
 	case emit == "onnx" && out != "":
-		return onnx.WriteFile(cmd.Context(), out, m, onnx.ExportOptions{})
+		return onnx.WriteFile(cmd.Context(), out, m, onnx.ExportOptions{Opset: opset, Native: opset == 0})
 	case emit == "onnx":
 		return usagef("--emit onnx needs a file: -o MODEL.onnx")
 	}

@@ -22,6 +22,9 @@ type ExportOptions struct {
 	// Opset is the opset of the standard domain to write; 0 is the lowest that
 	// expresses the model, and no higher than the source's where that does.
 	Opset int
+	// Native raises the opset to where the ops of the module came with ONNX,
+	// rather than write them as graphs of older ones.
+	Native bool
 	// External is the size in bytes from which constants go to a file of their
 	// own; 0 stands for the 2 GiB that protobuf ends at.
 	External int64
@@ -83,7 +86,7 @@ func export(m *ir.Module, opt ExportOptions) (*exporter, *onnxpb.ModelProto, err
 	if newest := ops.NewestOpset(""); opt.Opset > newest {
 		return nil, nil, fmt.Errorf("opset %d is not known, the newest is %d", opt.Opset, newest)
 	}
-	c, opsets, err := lowest(m, opt.Opset)
+	c, opsets, err := lowest(m, opt)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -49,9 +49,10 @@ func (e *tooLow) Error() string {
 }
 
 // lowest returns a copy of m in forms of the lowest opsets that express it,
-// and those opsets by domain. Opset fixes that of the standard domain if it
-// is not 0.
-func lowest(m *ir.Module, opset int) (*ir.Module, map[string]int, error) {
+// and those opsets by domain. opt.Opset fixes that of the standard domain if
+// it is not 0.
+func lowest(m *ir.Module, opt ExportOptions) (*ir.Module, map[string]int, error) {
+	opset := opt.Opset
 	source := ops.NewestOpset("")
 	for _, o := range m.Source.Opsets {
 		if o.Domain == "" && o.Version > 0 {
@@ -61,6 +62,8 @@ func lowest(m *ir.Module, opset int) (*ir.Module, map[string]int, error) {
 	targets := map[string]int{"": max(min(floorOpset, source), oldestOpset)}
 	if opset > 0 {
 		targets[""], source = opset, opset
+	} else if opt.Native {
+		source = ops.NewestOpset("")
 	}
 	for {
 		c := m.Clone()

@@ -9,6 +9,8 @@ import (
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
 	_ "github.com/hone-ml/hone/passes/fold"
+	_ "github.com/hone-ml/hone/passes/layout"
+	_ "github.com/hone-ml/hone/passes/pad"
 	_ "github.com/hone-ml/hone/passes/rules"
 )
 
@@ -16,7 +18,7 @@ func init() {
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
 		{"O1", "fix(fold-constants,simplify,cse,dce)"},
-		{"O2", "fix(fold-constants,simplify,recognize,fold-batchnorm,cse,dce)"},
+		{"O2", "fix(fold-constants,simplify,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
 		{"O3", "O2"},
 	} {
 		passes.RegisterLevel(l.name, l.text)

@@ -1,5 +1,6 @@
-// Package batchnorm removes BatchNormalization: it scales the weights of the
-// Conv before it, or becomes a Mul and an Add.
+// Package batchnorm folds what is affine in each channel into the weights of
+// the op before it: BatchNormalization, and constants that are added or
+// multiplied.
 package batchnorm
 
 import (

@@ -78,6 +78,16 @@ var predicates = map[string]func(b *Bindings, a []Arg) bool{
 		x, v := a[1].dims(), a[0].dims()
 		return len(x) > 0 && len(v) == 1 && v[0].Equal(x[len(x)-1])
 	},
+	// not-centered(x): x is no difference from its own mean, which makes a
+	// root mean square a deviation.
+	"not-centered": func(_ *Bindings, a []Arg) bool {
+		d := a[0].Value.Def()
+		if d == nil || d.Name != "Sub" || d.Operand(1).Def() == nil {
+			return true
+		}
+		m := d.Operand(1).Def()
+		return m.Name != "ReduceMean" || m.Operand(0) != d.Operand(0)
+	},
 	// channels(b, x): b broadcasts along every dim of x but the second.
 	"channels": func(_ *Bindings, a []Arg) bool {
 		x, v := a[1].dims(), a[0].dims()

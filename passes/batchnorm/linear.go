@@ -1,0 +1,215 @@
+package batchnorm
+
+import (
+	"math"
+	"slices"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/tensor"
+)
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "fold-scale",
+		Help: "fold constants that are added to or multiplied with the channels of a Conv, ConvTranspose or MatMul into its weights",
+		New: func(passes.Options) (passes.Pass, error) {
+			return passes.Func("fold-scale", func(c *passes.Context, m *ir.Module) (bool, error) {
+				changed := false
+				for _, f := range m.Funcs {
+					for op := range f.Body.Ops() {
+						ok, err := foldScale(c, op)
+						changed = changed || ok
+						if err != nil {
+							return changed, err
+						}
+					}
+				}
+				return changed, nil
+			}), nil
+		},
+	})
+}
+
+// maxShared is the most elements of a weight that others read too: scaling it
+// makes a second one.
+const maxShared = 1 << 16
+
+// linear is an op whose result is linear in its weights: y = f(x, w) + b, a
+// channel of y from a slice of w.
+type linear struct {
+	op, add *ir.Op // add is the Add of a bias behind a MatMul
+	w       *tensor.Tensor
+	b       []float32
+	n       int // channels
+	axis    int // of y
+	// channel gives the channel of the i-th weight.
+	channel func(i int) int
+}
+
+func foldScale(c *passes.Context, op *ir.Op) (bool, error) {
+	side, ok := constantSide(op)
+	if !ok {
+		return false, nil
+	}
+	x := op.Operand(1 - side)
+	if x.Def() == nil || x.NumUses() != 1 || x.Def().Block() != op.Block() {
+		return false, nil
+	}
+	l := linearOf(x.Def())
+	if l == nil || op.Result(0).Type.Rank() != x.Type.Rank() {
+		return false, nil
+	}
+	a, ok := l.affine(op, side)
+	if !ok {
+		return false, nil
+	}
+	shifts := slices.ContainsFunc(a.shift, func(f float64) bool { return f != 0 })
+	if l.op.Name == "MatMul" && l.add == nil && shifts {
+		return false, nil // a MatMul has no bias: the Add is that
+	}
+	w, b := l.scaled(a)
+	also := []*ir.Op{l.op}
+	if l.add != nil {
+		also = append(also, l.add)
+	}
+	return c.Apply("scale", op, also, func(r *passes.Rewriter) []*ir.Value {
+		operands := []*ir.Value{l.op.Operand(0), r.Tensor(w)}
+		if l.op.Name != "MatMul" {
+			operands = append(operands, r.Tensor(b))
+		}
+		y := r.Op(l.op.Name, operands, l.op.Attrs...)
+		if l.add != nil {
+			y = r.Op("Add", []*ir.Value{y, r.Tensor(b)})
+		}
+		return []*ir.Value{y}
+	})
+}
+
+// constantSide returns which operand of op is a float constant, where the op
+// is affine in the other.
+func constantSide(op *ir.Op) (int, bool) {
+	switch op.Name {
+	case "Add", "Mul", "Sub", "Div":
+	default:
+		return 0, false
+	}
+	for _, side := range []int{1, 0} {
+		d := op.Operand(side).Data()
+		if d != nil && d.DType == tensor.Float32 && (side == 1 || op.Name != "Div") {
+			return side, true
+		}
+	}
+	return 0, false
+}
+
+func linearOf(op *ir.Op) *linear {
+	l := &linear{op: op}
+	if op.Name == "Add" { // a MatMul and its bias
+		for _, side := range []int{1, 0} {
+			v := op.Operand(1 - side)
+			bf, bt, ok := floats(op.Operand(side))
+			if !ok || v.Def() == nil || v.Def().Name != "MatMul" || v.NumUses() != 1 || len(bt.Shape) != 1 || v.Def().Block() != op.Block() {
+				continue
+			}
+			l.op, l.add, l.b = v.Def(), op, bf
+		}
+		if l.add == nil {
+			return nil
+		}
+	}
+	weight := l.op.Operand(1)
+	if weight == nil || weight.Data() == nil || weight.NumUses() > 1 && weight.Data().Len() > maxShared {
+		return nil
+	}
+	wf, wt, ok := floats(weight)
+	if !ok || len(wf) == 0 {
+		return nil
+	}
+	l.w = wt
+	switch rank := len(wt.Shape); {
+	case l.op.Name == "Conv" && rank >= 3:
+		per := len(wf) / wt.Shape[0]
+		l.n, l.axis, l.channel = wt.Shape[0], 1, func(i int) int { return i / per }
+	case l.op.Name == "ConvTranspose" && rank >= 3: // [C, M/group, k...]
+		group := 1
+		if g, ok := l.op.Attrs.Get("group").(int64); ok {
+			group = int(g)
+		}
+		if group < 1 || wt.Shape[0]%group != 0 {
+			return nil
+		}
+		m, kernel := wt.Shape[1], len(wf)/(wt.Shape[0]*wt.Shape[1])
+		per := wt.Shape[0] / group
+		l.n, l.axis = m*group, 1
+		l.channel = func(i int) int { return i/(kernel*m)/per*m + i/kernel%m }
+	case l.op.Name == "MatMul" && rank == 2:
+		l.n, l.axis = wt.Shape[1], l.op.Result(0).Type.Rank()-1
+		l.channel = func(i int) int { return i % wt.Shape[1] }
+	default:
+		return nil
+	}
+	if l.axis < 1 {
+		return nil
+	}
+	if l.b == nil {
+		l.b = make([]float32, l.n)
+		if v := l.op.Operand(2); v != nil {
+			if l.b, _, ok = floats(v); !ok {
+				return nil
+			}
+		}
+	}
+	if len(l.b) != l.n {
+		return nil
+	}
+	return l
+}
+
+// affine returns what op does to the channels of l's result, false where its
+// constant differs within a channel.
+func (l *linear) affine(op *ir.Op, side int) (affine, bool) {
+	c, t, ok := floats(op.Operand(side))
+	rank := op.Result(0).Type.Rank()
+	if !ok || len(t.Shape) > rank || len(c) != 1 && len(c) != l.n {
+		return affine{}, false
+	}
+	for i, n := range t.Shape {
+		if n != 1 && rank-len(t.Shape)+i != l.axis {
+			return affine{}, false
+		}
+	}
+	a := affine{make([]float64, l.n), make([]float64, l.n)}
+	for i := range l.n {
+		k := float64(c[i%len(c)])
+		a.scale[i] = 1
+		switch {
+		case op.Name == "Add":
+			a.shift[i] = k
+		case op.Name == "Sub" && side == 1:
+			a.shift[i] = -k
+		case op.Name == "Sub":
+			a.scale[i], a.shift[i] = -1, k
+		case op.Name == "Mul":
+			a.scale[i] = k
+		case op.Name == "Div":
+			a.scale[i] = 1 / k
+		}
+		if math.IsInf(a.scale[i], 0) || math.IsNaN(a.scale[i]) || math.IsInf(k, 0) || math.IsNaN(k) {
+			return affine{}, false
+		}
+	}
+	return a, true
+}
+
+func (l *linear) scaled(a affine) (w, b *tensor.Tensor) {
+	w, b = tensor.New(tensor.Float32, l.w.Shape...), tensor.New(tensor.Float32, l.n)
+	in, out := tensor.Of[float32](l.w), tensor.Of[float32](w)
+	for i, f := range in {
+		out[i] = float32(float64(f) * a.scale[l.channel(i)])
+	}
+	for i := range l.n {
+		tensor.Of[float32](b)[i] = float32(float64(l.b[i])*a.scale[i] + a.shift[i])
+	}
+	return w, b
+}
