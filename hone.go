@@ -84,12 +84,6 @@ func Open(path string, opts ...OpenOptions) (*Model, error) {
 	return m, nil
 }
 
-// IsBundle reports whether the file at path begins like a bundle.
-func IsBundle(path string) bool {
-	head, err := readHead(path)
-	return err == nil && bundle.IsBundle(head)
-}
-
 func readHead(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

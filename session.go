@@ -9,6 +9,7 @@ import (
 
 	"github.com/hone-ml/hone/backends/cpu"
 	"github.com/hone-ml/hone/internal/bundle"
+	"github.com/hone-ml/hone/internal/nearest"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/tensor"
 )
@@ -56,11 +57,6 @@ func Load(path string, opt SessionOptions) (*Session, error) {
 }
 
 func loadBundle(b *bundle.Bundle, opt SessionOptions) (*Session, error) {
-	if opt.Check {
-		if err := b.Check(); err != nil {
-			return nil, err
-		}
-	}
 	m, err := b.Module()
 	if err != nil {
 		return nil, err
@@ -71,7 +67,18 @@ func loadBundle(b *bundle.Bundle, opt SessionOptions) (*Session, error) {
 	return newSession(m, b, opt)
 }
 
+// Session starts a session on a model that was read from a bundle. The two
+// share the mapped file: closing either closes it.
+func (m *Model) Session(opt SessionOptions) (*Session, error) {
+	return newSession(m.module, m.bundle, opt)
+}
+
 func newSession(m *ir.Module, b *bundle.Bundle, opt SessionOptions) (*Session, error) {
+	if opt.Check && b != nil {
+		if err := b.Check(); err != nil {
+			return nil, err
+		}
+	}
 	s, err := cpu.NewSession(m, cpu.Options{Threads: opt.Threads, Tier: opt.Tier, CacheBytes: opt.CacheBytes})
 	if err != nil {
 		return nil, err
@@ -157,23 +164,58 @@ func (s *Session) Close() error {
 	return nil
 }
 
-// order puts named inputs in the model's order. Errors name the nearest name
-// where one is unknown.
+// InputError is a mistake in the inputs of a run: one is missing, unknown, or
+// of another type or shape than the model takes.
+type InputError struct {
+	Input string // its name as given
+	text  string
+}
+
+// Error says what is wrong and what the model takes.
+func (e *InputError) Error() string { return e.text }
+
+func inputErrorf(input, format string, args ...any) error {
+	return &InputError{Input: input, text: fmt.Sprintf(format, args...)}
+}
+
+// order puts named inputs in the model's order and checks them against its
+// signature. The error is an *InputError.
 func order(ports []Port, inputs map[string]*tensor.Tensor) ([]tensor.Value, error) {
-	ins := make([]tensor.Value, len(ports))
-	left := maps.Clone(inputs)
+	names := make([]string, len(ports))
 	for i, p := range ports {
-		t, ok := inputs[p.Name]
-		if !ok || t == nil {
-			return nil, fmt.Errorf("input %q is missing; the model takes %s", p.Name, signature(ports))
+		names[i] = p.Name
+	}
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		if !slices.Contains(names, name) {
+			return nil, inputErrorf(name, "there is no input %q%s; the model takes %s", name, nearest.Hint(name, names), signature(ports))
+		}
+	}
+	ins := make([]tensor.Value, len(ports))
+	for i, p := range ports {
+		t := inputs[p.Name]
+		if t == nil {
+			return nil, inputErrorf(p.Name, "input %q is missing; the model takes %s", p.Name, signature(ports))
+		}
+		if !takes(p.Type, t) {
+			return nil, inputErrorf(p.Name, "input %q is %s, the model takes %s", p.Name, t, p.Type)
 		}
 		ins[i] = t
-		delete(left, p.Name)
-	}
-	for _, name := range slices.Sorted(maps.Keys(left)) {
-		return nil, fmt.Errorf("there is no input %q; the model takes %s", name, signature(ports))
 	}
 	return ins, nil
+}
+
+// takes reports whether an input of type typ can be t, as far as the type
+// alone tells: symbols are bound when a plan is made.
+func takes(typ ir.Type, t *tensor.Tensor) bool {
+	if !typ.IsTensor() || typ.DType != t.DType || typ.Ranked && len(typ.Dims) != len(t.Shape) {
+		return false
+	}
+	for i, d := range typ.Dims {
+		if n, ok := d.Int(); ok && n != int64(t.Shape[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func signature(ports []Port) string {

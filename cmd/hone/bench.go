@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/ir"
 )
 
 func init() { commands = append(commands, benchCommand) }
@@ -30,13 +31,14 @@ type benchResult struct {
 
 func benchCommand(a *app) *cobra.Command {
 	var mf modelFlags
-	var inputs []string
+	var in inputFlags
 	var opt hone.SessionOptions
 	var duration time.Duration
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "bench MODEL",
 		Short: "measure the latency of a model or bundle",
+		Long:  "bench measures one run after another on the same inputs, random ones where none are given.",
 		Args:  exactly(1, "one model or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			start := time.Now()
@@ -45,7 +47,7 @@ func benchCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			ins, err := readInputs(s.Inputs(), inputs)
+			ins, err := in.read(cmd.Context(), a, s.Inputs(), s.Preprocess(), true)
 			if err != nil {
 				return err
 			}
@@ -74,7 +76,7 @@ func benchCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringArrayVar(&inputs, "input", nil, "an input: NAME=FILE.npy or NAME=random:SHAPE (default: random)")
+	in.add(c)
 	c.Flags().IntVar(&opt.Threads, "threads", 1, "threads that work on a run; 0 means one a core")
 	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA tier; hone doctor lists them")
 	c.Flags().DurationVar(&duration, "duration", 2*time.Second, "how long to measure")
@@ -87,16 +89,12 @@ func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
 // openSession loads a bundle, or compiles a model in memory.
 func openSession(cmd *cobra.Command, path string, mf *modelFlags, opt hone.SessionOptions) (*hone.Session, error) {
-	open, err := mf.options()
+	m, err := mf.open(path)
 	if err != nil {
 		return nil, err
 	}
-	if hone.IsBundle(path) {
-		return hone.Load(path, opt)
-	}
-	m, err := hone.Open(path, open)
-	if err != nil {
-		return nil, err
+	if m.Module().Level == ir.CPU {
+		return m.Session(opt)
 	}
 	compiled, err := hone.Compile(cmd.Context(), m, hone.CompileOptions{})
 	if err != nil {

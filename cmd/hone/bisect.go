@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,11 +28,7 @@ func bisectCommand(a *app) *cobra.Command {
 		Short: "name the pass, rule and op that make a model answer otherwise",
 		Args:  exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			open, err := mf.options()
-			if err != nil {
-				return err
-			}
-			m, err := hone.Open(args[0], open)
+			m, err := mf.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -43,7 +40,7 @@ func bisectCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cases, err := readCases(hone.Inputs(m.Module()), inputs)
+			cases, err := readCases(cmd.Context(), a, hone.Inputs(m.Module()), inputs)
 			if err != nil {
 				return err
 			}
@@ -91,9 +88,9 @@ func progress(a *app, limit int, broken error) {
 }
 
 // readCases reads the inputs to judge a model by.
-func readCases(ports []hone.Port, from string) ([][]tensor.Value, error) {
+func readCases(ctx context.Context, a *app, ports []hone.Port, from string) ([][]tensor.Value, error) {
 	if from == "random" {
-		c, err := readCase(ports, "")
+		c, err := randomInputs(ports)
 		return [][]tensor.Value{c}, err
 	}
 	entries, err := os.ReadDir(from)
@@ -105,7 +102,7 @@ func readCases(ports []hone.Port, from string) ([][]tensor.Value, error) {
 	for _, e := range entries {
 		files = files || strings.HasSuffix(e.Name(), ".npy")
 		if e.IsDir() {
-			c, err := readCase(ports, filepath.Join(from, e.Name()))
+			c, err := readCase(ctx, a, ports, filepath.Join(from, e.Name()))
 			if err != nil {
 				return nil, err
 			}
@@ -113,7 +110,7 @@ func readCases(ports []hone.Port, from string) ([][]tensor.Value, error) {
 		}
 	}
 	if files {
-		c, err := readCase(ports, from)
+		c, err := readCase(ctx, a, ports, from)
 		if err != nil {
 			return nil, err
 		}
@@ -125,20 +122,13 @@ func readCases(ports []hone.Port, from string) ([][]tensor.Value, error) {
 	return cases, nil
 }
 
-// readCase reads one value an input from a folder; "" makes them at random.
-func readCase(ports []hone.Port, dir string) ([]tensor.Value, error) {
-	var flags []string
+// readCase reads one value an input from a folder.
+func readCase(ctx context.Context, a *app, ports []hone.Port, dir string) ([]tensor.Value, error) {
+	var f inputFlags
 	for _, p := range ports {
-		if dir == "" {
-			break
-		}
-		path := filepath.Join(dir, strings.NewReplacer("/", "_", `\`, "_", ":", "_").Replace(p.Name)+".npy")
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("input %s: %w", p.Name, err)
-		}
-		flags = append(flags, p.Name+"="+path)
+		f.inputs = append(f.inputs, p.Name+"="+filepath.Join(dir, safeName(p.Name)+".npy"))
 	}
-	named, err := readInputs(ports, flags)
+	named, err := f.read(ctx, a, ports, nil, false)
 	if err != nil {
 		return nil, err
 	}

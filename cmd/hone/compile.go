@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -9,57 +11,151 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
 )
 
 func init() { commands = append(commands, compileCommand) }
 
+// compileFlags are the flags of hone compile.
+type compileFlags struct {
+	modelFlags
+	passFlags
+	out, preprocess string
+}
+
 func compileCommand(a *app) *cobra.Command {
-	var mf modelFlags
-	var out, pipeline string
+	var f compileFlags
 	c := &cobra.Command{
 		Use:   "compile MODEL.onnx -o MODEL.hone",
 		Short: "optimize a model and pack it for deployment",
 		Args:  exactly(1, "one model"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if out == "" {
-				out = strings.TrimSuffix(args[0], ".onnx") + ".hone"
-			}
-			opt, err := mf.options()
-			if err != nil {
-				return err
-			}
-			start := time.Now()
-			m, err := hone.Open(args[0], opt)
-			if err != nil {
-				return err
-			}
-			defer m.Close()
-			ctx := passes.NewContext(cmd.Context())
-			compiled, err := hone.Compile(cmd.Context(), m, hone.CompileOptions{Pipeline: pipeline, Context: ctx})
-			if err != nil {
-				return err
-			}
-			if err := compiled.WriteFile(cmd.Context(), out); err != nil {
-				return err
-			}
-			info, err := os.Stat(out)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(a.out, "%s: %d ops -> %d, %.1f MB -> %.1f MB, %.1f s\n", out, compiled.Stats.OpsBefore, compiled.Stats.OpsAfter,
-				float64(m.Bytes())/1e6, float64(info.Size())/1e6, time.Since(start).Seconds())
-			return nil
-		},
+		RunE:  func(cmd *cobra.Command, args []string) error { return f.run(cmd, a, args[0]) },
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "the file to write (default: the model's name with .hone)")
-	c.Flags().StringVar(&pipeline, "pipeline", "O2", "the passes to run before lowering")
-	mf.add(c)
+	c.Flags().StringVarP(&f.out, "output", "o", "", "the file to write (default: the model's name with .hone)")
+	c.Flags().StringVar(&f.preprocess, "preprocess", "", preprocessHelp+"; kept in the bundle")
+	f.passFlags.add(c)
+	f.modelFlags.add(c)
 	return c
 }
 
-// add declares the flags.
-func (f *modelFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&f.dims, "dim", nil, "freeze a symbolic dim: NAME=NUMBER")
-	c.Flags().StringArrayVar(&f.shapes, "input-shape", nil, "freeze the shape of an input: NAME=1x3x224x224")
+func (f *compileFlags) run(cmd *cobra.Command, a *app, path string) error {
+	out := cmp.Or(f.out, strings.TrimSuffix(path, ".onnx")+".hone")
+	if err := checkOutput(out); err != nil {
+		return err
+	}
+	pipeline, err := f.text()
+	if err != nil {
+		return err
+	}
+	p := a.stages()
+	defer p.done()
+	p.at("reading " + path)
+	m, err := f.open(path)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	compiled, err := f.compile(cmd, a, p, m, pipeline)
+	if err != nil {
+		return err
+	}
+	p.at("writing " + out)
+	if err := compiled.WriteFile(cmd.Context(), out); err != nil {
+		return err
+	}
+	p.done()
+	if f.timing {
+		printPasses(a.err, compiled.Stats.Passes)
+	}
+	return summarize(a, m, compiled, out, f.preprocess, time.Since(p.start))
+}
+
+// compile runs the passes that the flags ask for and lowers the model.
+func (f *compileFlags) compile(cmd *cobra.Command, a *app, p *stages, m *hone.Model, pipeline string) (*hone.Compiled, error) {
+	opt := hone.CompileOptions{Pipeline: pipeline, Context: f.context(cmd, a)}
+	around := opt.Context.Around
+	opt.Context.Around = func(pass passes.Pass, m *ir.Module, done, changed bool) error {
+		if !done {
+			p.at("pass " + pass.Name())
+		}
+		return around(pass, m, done, changed)
+	}
+	if f.preprocess != "" {
+		spec, err := namedSpec(f.preprocess, hone.Inputs(m.Module()))
+		if err != nil {
+			return nil, err
+		}
+		if opt.Preprocess, err = json.Marshal(spec); err != nil {
+			return nil, err
+		}
+	}
+	if err := f.userRules(opt.Context, m.Module()); err != nil {
+		return nil, err
+	}
+	return hone.Compile(cmd.Context(), m, opt)
+}
+
+// summarize shows what came out, by opening the bundle as a user will.
+func summarize(a *app, m *hone.Model, c *hone.Compiled, out, preprocess string, took time.Duration) error {
+	info, err := os.Stat(out)
+	if err != nil {
+		return err
+	}
+	s, err := hone.Load(out, hone.SessionOptions{Threads: 1})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	table := rows{
+		{"bundle", out},
+		{"operators", fmt.Sprintf("%d before, %d after", c.Stats.OpsBefore, c.Stats.OpsAfter)},
+		{"size", fmt.Sprintf("%s before, %s after", size(m.Bytes()), size(info.Size()))},
+	}
+	table = append(table, planRows(s)...)
+	if preprocess != "" {
+		table = append(table, [2]string{"preprocess", preprocess})
+	}
+	table = append(table, [2]string{"time", fmt.Sprintf("%.2f s", took.Seconds())})
+	table.print(a.out)
+	return nil
+}
+
+// maxFallbacks bounds the reasons that are shown.
+const maxFallbacks = 12
+
+// planRows says what the plan for the smallest shapes takes and leaves to the
+// reference.
+func planRows(s *hone.Session) rows {
+	ins, err := randomInputs(s.Inputs())
+	if err != nil {
+		return rows{{"memory", "depends on the inputs"}}
+	}
+	arena, err := s.CPU().ArenaBytes(ins)
+	if err != nil {
+		return rows{{"memory", "no plan for dims of 1: " + err.Error()}}
+	}
+	shapes := make([]string, len(ins))
+	for i, p := range s.Inputs() {
+		shapes[i] = fmt.Sprintf("%s %s", p.Name, ins[i])
+	}
+	table := rows{{"arena", size(arena) + " for " + strings.Join(shapes, ", ")}, {"kernels", s.Tier()}}
+	fallbacks, err := s.CPU().Fallbacks(ins)
+	if err != nil {
+		return append(table, [2]string{"fell back", err.Error()})
+	}
+	if len(fallbacks) == 0 {
+		return append(table, [2]string{"fell back", "nothing: every operator has a kernel"})
+	}
+	for i, b := range fallbacks {
+		name := ""
+		if i == 0 {
+			name = "fell back"
+		}
+		if i == maxFallbacks {
+			return append(table, [2]string{"", fmt.Sprintf("and %d kinds more", len(fallbacks)-i)})
+		}
+		table = append(table, [2]string{name, fmt.Sprintf("%d %s: %s", b.Count, b.Op, b.Why)})
+	}
+	return table
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/conform"
+	"github.com/hone-ml/hone/internal/nearest"
 )
 
 func init() { commands = append(commands, conformCommand) }
@@ -27,11 +28,11 @@ func conformCommand(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			load := hone.ConformEngine(engine, pipeline)
 			if load == nil {
-				return usagef("there is no engine %q: interp and cpu are", engine)
+				return usagef("there is no engine %q%s: interp and cpu are", engine, nearest.Hint(engine, []string{"interp", "cpu"}))
 			}
 			tests, err := conform.Find(args[0])
 			if err != nil {
-				return err
+				return missingFile(args[0], err)
 			}
 			tests = slices.DeleteFunc(tests, func(t string) bool { return !strings.Contains(t, filter) })
 			failed, results := 0, []conform.Result{}

@@ -1,15 +1,24 @@
 package main
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
+
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/internal/nearest"
 	"github.com/hone-ml/hone/internal/npy"
+	"github.com/hone-ml/hone/internal/preprocess"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -19,13 +28,19 @@ type modelFlags struct {
 	shapes []string
 }
 
-func (f *modelFlags) options() (hone.OpenOptions, error) {
+func (f *modelFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVar(&f.dims, "dim", nil, "freeze a symbolic dim: NAME=NUMBER")
+	c.Flags().StringArrayVar(&f.shapes, "input-shape", nil, "freeze the shape of an input: NAME=1x3x224x224")
+}
+
+// open reads the model at path.
+func (f *modelFlags) open(path string) (*hone.Model, error) {
 	opt := hone.OpenOptions{Dims: map[string]int64{}, InputShapes: map[string][]int64{}}
 	for _, d := range f.dims {
 		name, value, ok := strings.Cut(d, "=")
 		n, err := strconv.ParseInt(value, 10, 64)
 		if !ok || err != nil || n < 0 {
-			return opt, usagef("--dim %s: write NAME=NUMBER, for example --dim N=1", d)
+			return nil, usagef("--dim %s: write NAME=NUMBER, for example --dim N=1", d)
 		}
 		opt.Dims[name] = n
 	}
@@ -33,11 +48,26 @@ func (f *modelFlags) options() (hone.OpenOptions, error) {
 		name, value, ok := cutLast(s, "=")
 		shape, err := parseShape(value)
 		if !ok || err != nil {
-			return opt, usagef("--input-shape %s: write NAME=1x3x224x224", s)
+			return nil, usagef("--input-shape %s: write NAME=1x3x224x224", s)
 		}
 		opt.InputShapes[name] = shape
 	}
-	return opt, nil
+	m, err := hone.Open(path, opt)
+	return m, missingFile(path, err)
+}
+
+// missingFile makes bad usage of an error that says that there is no file at
+// path, and names the nearest one in its folder.
+func missingFile(path string, err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	entries, _ := os.ReadDir(filepath.Dir(path)) // none where that is missing too
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return usagef("there is no file %s%s", path, nearest.Hint(filepath.Base(path), names))
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {
@@ -56,42 +86,73 @@ func parseShape(s string) ([]int64, error) {
 	for _, p := range strings.Split(s, "x") {
 		n, err := strconv.ParseInt(p, 10, 64)
 		if err != nil || n < 0 {
-			return nil, fmt.Errorf("%q is no shape", s)
+			return nil, fmt.Errorf("%q is no shape: write 1x3x224x224", s)
 		}
 		shape = append(shape, n)
 	}
 	return shape, nil
 }
 
-// readInputs makes the model's inputs from --input flags: NAME=FILE.npy,
-// NAME=random:1x3x224x224 or NAME=random. Inputs that are not named are made
-// at random where their shape is known.
-func readInputs(ports []hone.Port, flags []string) (map[string]*tensor.Tensor, error) {
-	given := map[string]string{}
-	for _, f := range flags {
-		name, value, ok := strings.Cut(f, "=")
-		for ok && !hasPort(ports, name) { // names may hold an = themselves
-			next, rest, more := strings.Cut(value, "=")
-			if !more {
-				break
-			}
-			name, value = name+"="+next, rest
-		}
-		if !ok {
-			return nil, usagef("--input %s: write NAME=FILE or NAME=random:SHAPE", f)
-		}
-		if !hasPort(ports, name) {
-			return nil, usagef("there is no input %q; the model takes %s", name, portList(ports))
-		}
-		given[name] = value
-	}
+// inputFlags are the flags of every command that runs a model.
+type inputFlags struct {
+	inputs     []string
+	preprocess string
+}
+
+func (f *inputFlags) add(c *cobra.Command) {
+	c.Flags().StringArrayVar(&f.inputs, "input", nil, "an input: NAME=FILE (.npy, picture, sound or text), NAME=- (standard input), NAME=random[:SHAPE], NAME=text:WORDS")
+	c.Flags().StringVar(&f.preprocess, "preprocess", "", preprocessHelp)
+}
+
+// given is one --input flag.
+type given struct{ name, value string }
+
+// read makes the model's inputs. Where no flag names any, all are made at
+// random if that is allowed. stored is the preprocessing that came with the
+// model, if any.
+func (f *inputFlags) read(ctx context.Context, a *app, ports []hone.Port, stored []byte, random bool) (map[string]*tensor.Tensor, error) {
 	inputs := map[string]*tensor.Tensor{}
-	for i, p := range ports {
-		value, ok := given[p.Name]
-		if !ok {
-			value = "random"
+	var sources []preprocess.Source
+	for _, flag := range f.inputs {
+		g, err := parseInput(flag, ports)
+		if err != nil {
+			return nil, err
 		}
-		t, err := readInput(p, value, uint64(i))
+		t, source, err := a.readInput(ctx, g, ports)
+		switch {
+		case err != nil:
+			return nil, err
+		case source != nil:
+			sources = append(sources, *source)
+		case inputs[g.name] != nil:
+			return nil, usagef("input %q is given twice", g.name)
+		default:
+			inputs[g.name] = t
+		}
+	}
+	if len(sources) > 0 {
+		spec, err := chooseSpec(a, f.preprocess, ports, stored, sources[0].Input)
+		if err != nil {
+			return nil, err
+		}
+		made, err := spec.Apply(sources...)
+		if err != nil {
+			return nil, err
+		}
+		for name, t := range made {
+			if inputs[name] == nil {
+				inputs[name] = t
+			}
+		}
+	}
+	for i, p := range ports {
+		if inputs[p.Name] != nil {
+			continue
+		}
+		if !random || len(f.inputs) > 0 {
+			return nil, usagef("input %q is missing: it is %s, give --input %s=FILE, %s=random:SHAPE or %s=-", p.Name, p.Type, p.Name, p.Name, p.Name)
+		}
+		t, err := randomInput(p, "", uint64(i))
 		if err != nil {
 			return nil, err
 		}
@@ -100,119 +161,107 @@ func readInputs(ports []hone.Port, flags []string) (map[string]*tensor.Tensor, e
 	return inputs, nil
 }
 
-func hasPort(ports []hone.Port, name string) bool {
-	for _, p := range ports {
-		if p.Name == name {
-			return true
+// parseInput splits NAME=VALUE; names may hold an = themselves.
+func parseInput(flag string, ports []hone.Port) (given, error) {
+	for i, r := range flag {
+		if r == '=' && port(ports, flag[:i]) >= 0 {
+			return given{flag[:i], flag[i+1:]}, nil
 		}
 	}
-	return false
+	name, _, ok := strings.Cut(flag, "=")
+	if !ok {
+		return given{}, usagef("--input %s: write NAME=FILE, NAME=- or NAME=random:SHAPE", flag)
+	}
+	return given{}, usagef("there is no input %q%s; the model takes %s", name, nearest.Hint(name, portNames(ports)), portList(ports))
+}
+
+// readInput makes a tensor, or a source for preprocessing, of what was given.
+// What a file is is told by its content.
+func (a *app) readInput(ctx context.Context, g given, ports []hone.Port) (*tensor.Tensor, *preprocess.Source, error) {
+	i := port(ports, g.name)
+	if shape, ok := strings.CutPrefix(g.value, "random"); ok && (shape == "" || shape[0] == ':') {
+		t, err := randomInput(ports[i], strings.TrimPrefix(shape, ":"), uint64(i))
+		return t, nil, err
+	}
+	if words, ok := strings.CutPrefix(g.value, "text:"); ok {
+		return nil, &preprocess.Source{Input: g.name, Text: words}, nil
+	}
+	name, in := "standard input", io.Reader(stoppable{ctx, a.in})
+	if g.value != "-" {
+		file, err := os.Open(g.value)
+		if err != nil {
+			return nil, nil, missingFile(g.value, err)
+		}
+		defer file.Close()
+		name, in = g.value, file
+	}
+	r := bufio.NewReader(in)
+	if head, err := r.Peek(6); ctx.Err() != nil {
+		return nil, nil, err
+	} else if string(head) != "\x93NUMPY" {
+		if g.value != "-" {
+			return nil, &preprocess.Source{Input: g.name, Path: g.value}, nil
+		}
+		return nil, &preprocess.Source{Input: g.name, Reader: r}, nil
+	}
+	t, err := npy.Read(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("input %s: %s: %w", g.name, name, err)
+	}
+	return t, nil, nil
+}
+
+// stoppable is a reader that an interrupt ends while it waits for bytes.
+type stoppable struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (s stoppable) Read(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	done, buf := make(chan result, 1), make([]byte, len(p))
+	go func() {
+		n, err := s.r.Read(buf)
+		done <- result{n, err}
+	}()
+	select {
+	case <-s.ctx.Done():
+		return 0, s.ctx.Err()
+	case r := <-done:
+		copy(p, buf[:r.n])
+		return r.n, r.err
+	}
+}
+
+// port returns the index of the named port, -1 where there is none.
+func port(ports []hone.Port, name string) int {
+	return slices.IndexFunc(ports, func(p hone.Port) bool { return p.Name == name })
+}
+
+func portNames(ports []hone.Port) []string {
+	names := make([]string, len(ports))
+	for i, p := range ports {
+		names[i] = p.Name
+	}
+	return names
 }
 
 func portList(ports []hone.Port) string {
-	names := make([]string, len(ports))
+	list := make([]string, len(ports))
 	for i, p := range ports {
-		names[i] = p.Name + " " + p.Type.String()
+		list[i] = p.Name + " " + p.Type.String()
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(list, ", ")
 }
 
-func readInput(p hone.Port, value string, seed uint64) (*tensor.Tensor, error) {
-	if rest, ok := strings.CutPrefix(value, "random"); ok && (rest == "" || rest[0] == ':') {
-		return randomInput(p, strings.TrimPrefix(rest, ":"), seed)
+// checkOutput refuses a path whose folder is missing before any work is done.
+func checkOutput(path string) error {
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return usagef("there is no folder %s to write %s into", dir, filepath.Base(path))
 	}
-	f, err := os.Open(value)
-	if err != nil {
-		return nil, fmt.Errorf("input %s: %w", p.Name, err)
-	}
-	defer f.Close()
-	if ext := strings.ToLower(filepath.Ext(value)); ext != ".npy" {
-		return nil, usagef("input %s: %s is no .npy file", p.Name, value)
-	}
-	t, err := npy.Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("input %s: %s: %w", p.Name, value, err)
-	}
-	if t.DType != p.Type.DType {
-		return nil, usagef("input %s: %s holds %s, the model takes %s", p.Name, value, t, p.Type)
-	}
-	return t, nil
-}
-
-// randomInput makes normal floats, small integers, all-one masks.
-func randomInput(p hone.Port, shape string, seed uint64) (*tensor.Tensor, error) {
-	if !p.Type.IsTensor() {
-		return nil, usagef("input %s is %s: give it a file", p.Name, p.Type)
-	}
-	dims, err := randomShape(p, shape)
-	if err != nil {
-		return nil, err
-	}
-	if n, err := tensor.NumElements(dims); err != nil || n > 1<<32 {
-		return nil, usagef("input %s: %v has too many elements", p.Name, dims)
-	}
-	t := tensor.New(p.Type.DType, dims...)
-	r := rand.New(rand.NewPCG(seed, 7))
-	mask, segment := strings.Contains(p.Name, "mask"), strings.Contains(p.Name, "token_type")
-	fill(t, func() float64 {
-		switch {
-		case t.DType.IsFloat():
-			return r.NormFloat64()
-		case segment:
-			return 0
-		case mask || t.DType == tensor.Bool:
-			return 1
-		}
-		return float64(r.IntN(16))
-	})
-	return t, nil
-}
-
-func randomShape(p hone.Port, shape string) ([]int, error) {
-	if shape != "" {
-		s, err := parseShape(shape)
-		if err != nil {
-			return nil, usagef("input %s: %v", p.Name, err)
-		}
-		dims := make([]int, len(s))
-		for i, n := range s {
-			dims[i] = int(n)
-		}
-		return dims, nil
-	}
-	dims := make([]int, len(p.Type.Dims))
-	for i, d := range p.Type.Dims {
-		n, ok := d.Int()
-		if !ok {
-			n = 1
-		}
-		dims[i] = int(n)
-	}
-	if !p.Type.Ranked {
-		return nil, usagef("input %s is %s: say its shape, --input %s=random:SHAPE", p.Name, p.Type, p.Name)
-	}
-	return dims, nil
-}
-
-func fill(t *tensor.Tensor, next func() float64) {
-	switch t.DType {
-	case tensor.Float32:
-		set(tensor.Of[float32](t), next)
-	case tensor.Float64:
-		set(tensor.Of[float64](t), next)
-	case tensor.Int64:
-		set(tensor.Of[int64](t), next)
-	case tensor.Int32:
-		set(tensor.Of[int32](t), next)
-	case tensor.Int8:
-		set(tensor.Of[int8](t), next)
-	case tensor.Uint8, tensor.Bool:
-		set(t.Data, next)
-	}
-}
-
-func set[T float32 | float64 | int64 | int32 | int8 | uint8](v []T, next func() float64) {
-	for i := range v {
-		v[i] = T(next())
-	}
+	return nil
 }

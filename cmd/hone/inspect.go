@@ -23,11 +23,7 @@ func inspectCommand(a *app) *cobra.Command {
 		Short: "show what is in a model, an IR dump or a bundle",
 		Args:  exactly(1, "one model, IR dump or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opt, err := mf.options()
-			if err != nil {
-				return err
-			}
-			m, err := hone.Open(args[0], opt)
+			m, err := mf.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -40,6 +36,14 @@ func inspectCommand(a *app) *cobra.Command {
 				return json.NewEncoder(a.out).Encode(s)
 			}
 			printSummary(a, m, s)
+			if m.Module().Level != ir.CPU {
+				return nil
+			}
+			session, err := m.Session(hone.SessionOptions{})
+			if err != nil {
+				return err
+			}
+			planRows(session).print(a.out)
 			return nil
 		},
 	}
@@ -64,7 +68,11 @@ func printSummary(a *app, m *hone.Model, s *hone.Summary) {
 	for _, p := range s.Outputs {
 		fmt.Fprintf(a.out, "  out  %s: %s\n", p.Name, p.Type)
 	}
-	fmt.Fprintf(a.out, "  %d ops, %d parameters, %.1f MB of constants, %s multiply-accumulates\n", s.Ops, s.Parameters, float64(s.Bytes)/1e6, s.MACs)
+	fmt.Fprintf(a.out, "  %d ops, %d parameters, %s of constants", s.Ops, s.Parameters, size(s.Bytes))
+	if m.Module().Level != ir.CPU { // kernels have counts of their own
+		fmt.Fprintf(a.out, ", %s multiply-accumulates", s.MACs)
+	}
+	fmt.Fprintln(a.out)
 	names := slices.SortedFunc(maps.Keys(s.Histogram), func(x, y string) int {
 		return cmp.Or(cmp.Compare(s.Histogram[y], s.Histogram[x]), cmp.Compare(x, y))
 	})

@@ -11,9 +11,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/internal/nearest"
 )
 
 // commands makes the subcommands; each file of this folder adds its own.
@@ -36,7 +41,13 @@ var errSilent = errors.New("")
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // run is main for tests.
-func run(args []string, in io.Reader, out, errw io.Writer) int {
+func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(errw, "hone: a mistake in hone itself, please report it with the model: %v\n%s", p, debug.Stack())
+			code = 1
+		}
+	}()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -51,12 +62,24 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errw)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
+	var names []string
 	for _, c := range commands {
 		root.AddCommand(c(a))
 	}
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	root.Args = cobra.ArbitraryArgs
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return usagef("there is no command %q%s; hone --help lists them", args[0], nearest.Hint(args[0], names))
+	}
 	err := root.ExecuteContext(ctx)
 	var usage usageError
+	var input *hone.InputError
 	switch {
 	case err == nil:
 		return 0
@@ -65,7 +88,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) int {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(errw, "hone: interrupted")
 		return 1
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &input):
 		fmt.Fprintf(errw, "hone: %v\n", err)
 		return 2
 	default:
@@ -82,4 +105,16 @@ func exactly(n int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// flagError adds the nearest flag to pflag's error.
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return usageError{err}
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	typed := "--" + unknown.GetSpecifiedName()
+	return usagef("hone %s has no flag %s%s; hone %s --help lists them", c.Name(), typed, nearest.Hint(typed, names), c.Name())
 }

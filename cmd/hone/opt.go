@@ -11,6 +11,7 @@ import (
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/frontend/onnx"
 	"github.com/hone-ml/hone/internal/atomicfile"
+	"github.com/hone-ml/hone/internal/nearest"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/rewrite"
@@ -46,6 +47,9 @@ func (f *passFlags) add(c *cobra.Command) {
 // text returns the pipeline.
 func (f *passFlags) text() (string, error) {
 	if f.pipeline != "" {
+		if _, err := passes.ParsePipeline(f.pipeline); err != nil {
+			return "", usagef("--pipeline: %v", err)
+		}
 		return f.pipeline, nil
 	}
 	if f.level < 0 || f.level > 3 {
@@ -97,7 +101,7 @@ func (f *passFlags) userRules(c *passes.Context, m *ir.Module) error {
 	for _, path := range f.rules {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return missingFile(path, err)
 		}
 		rules, err := rewrite.Parse(path, string(text))
 		if err != nil {
@@ -120,11 +124,12 @@ func optCommand(a *app) *cobra.Command {
 		Short: "run passes over a model and write ONNX or IR text",
 		Args:  exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opt, err := mf.options()
-			if err != nil {
-				return err
+			if out != "" {
+				if err := checkOutput(out); err != nil {
+					return err
+				}
 			}
-			m, err := hone.Open(args[0], opt)
+			m, err := mf.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -194,7 +199,7 @@ func passesCommand(a *app) *cobra.Command {
 			}
 			if len(args) == 1 {
 				if _, ok := passes.Lookup(args[0]); !ok {
-					return usagef("there is no pass %q; hone passes lists them", args[0])
+					return usagef("there is no pass %q%s; hone passes lists them", args[0], nearest.Hint(args[0], passes.Names()))
 				}
 				return nil
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ func init() { commands = append(commands, runCommand) }
 
 func runCommand(a *app) *cobra.Command {
 	var mf modelFlags
-	var inputs []string
+	var in inputFlags
 	var opt hone.SessionOptions
 	var outDir string
 	var top int
@@ -34,7 +35,7 @@ func runCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer s.Close()
-			ins, err := readInputs(s.Inputs(), inputs)
+			ins, err := in.read(cmd.Context(), a, s.Inputs(), s.Preprocess(), false)
 			if err != nil {
 				return err
 			}
@@ -62,11 +63,11 @@ func runCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringArrayVar(&inputs, "input", nil, "an input: NAME=FILE.npy or NAME=random:SHAPE (default: random)")
+	in.add(c)
 	c.Flags().IntVar(&opt.Threads, "threads", 0, "threads that work on a run; 0 means one a core")
 	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA tier; hone doctor lists them")
 	c.Flags().StringVar(&outDir, "output-dir", "", "write each output as NAME.npy into this folder")
-	c.Flags().IntVar(&top, "top", 5, "how many of the largest elements of each row to show")
+	c.Flags().IntVar(&top, "top", 5, "how many of the largest scores of each row to show")
 	mf.add(c)
 	return c
 }
@@ -81,37 +82,46 @@ func safeName(name string) string {
 	}, name)
 }
 
-// describe shows a small tensor whole, and of the rows of a larger one the
-// largest elements.
+// maxRows bounds the rows that are shown of an output.
+const maxRows = 8
+
+// describe shows the largest elements of each row of scores, the range of any
+// other tensor.
 func describe(a *app, t *tensor.Tensor, top int) {
-	if t.DType == tensor.String || t.DType.IsComplex() || t.Len() == 0 || t.Rank() == 0 {
-		if t.Rank() == 0 && t.DType != tensor.String && !t.DType.IsComplex() {
-			fmt.Fprintf(a.out, "  %v\n", ref.Float64s(t)[0])
+	if t.DType == tensor.String {
+		for _, s := range t.Strings[:min(len(t.Strings), maxRows)] {
+			fmt.Fprintf(a.out, "  %q\n", s)
 		}
 		return
 	}
+	if t.DType.IsComplex() || t.Len() == 0 {
+		return
+	}
 	v := ref.Float64s(t)
+	if t.Rank() != 2 && t.Rank() != 1 {
+		sum := 0.0
+		for _, x := range v {
+			sum += x
+		}
+		fmt.Fprintf(a.out, "  from %.4g to %.4g, mean %.4g\n", slices.Min(v), slices.Max(v), sum/float64(len(v)))
+		return
+	}
 	n := t.Shape[t.Rank()-1]
-	const maxRows = 8
-	for r := range min(len(v)/max(n, 1), maxRows) {
+	count := len(v) / n
+	for r := range min(count, maxRows) {
 		row := v[r*n : (r+1)*n]
 		order := make([]int, n)
 		for i := range order {
 			order[i] = i
 		}
-		slices.SortStableFunc(order, func(i, j int) int {
-			switch {
-			case row[i] > row[j]:
-				return -1
-			case row[i] < row[j]:
-				return 1
-			}
-			return 0
-		})
+		slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(row[j], row[i]) })
 		var parts []string
-		for _, i := range order[:min(top, n)] {
+		for _, i := range order[:min(max(top, 0), n)] {
 			parts = append(parts, fmt.Sprintf("%d: %.4g", i, row[i]))
 		}
 		fmt.Fprintf(a.out, "  row %d  %s\n", r, strings.Join(parts, "  "))
+	}
+	if count > maxRows {
+		fmt.Fprintf(a.out, "  and %d rows more\n", count-maxRows)
 	}
 }

@@ -15,7 +15,7 @@ func init() { commands = append(commands, verifyCommand) }
 
 func verifyCommand(a *app) *cobra.Command {
 	var mf modelFlags
-	var inputs []string
+	var in inputFlags
 	var opt hone.VerifyOptions
 	var asJSON bool
 	c := &cobra.Command{
@@ -23,25 +23,25 @@ func verifyCommand(a *app) *cobra.Command {
 		Short: "run two models on the same inputs and show how far their answers are apart",
 		Args:  exactly(2, "the original and the optimized model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			open, err := mf.options()
+			x, err := mf.open(args[0])
 			if err != nil {
 				return err
 			}
-			x, err := hone.Open(args[0], open)
+			defer x.Close()
+			y, err := mf.open(args[1])
 			if err != nil {
 				return err
 			}
-			y, err := hone.Open(args[1], open)
-			if err != nil {
-				return err
-			}
+			defer y.Close()
+			var stored []byte
 			if y.Module().Level == ir.CPU {
-				if opt.Session, err = hone.Load(args[1], hone.SessionOptions{}); err != nil {
+				if opt.Session, err = y.Session(hone.SessionOptions{}); err != nil {
 					return err
 				}
 				defer opt.Session.Close()
+				stored = opt.Session.Preprocess()
 			}
-			ins, err := readInputs(hone.Inputs(x.Module()), inputs)
+			ins, err := in.read(cmd.Context(), a, hone.Inputs(x.Module()), stored, true)
 			if err != nil {
 				return err
 			}
@@ -62,7 +62,7 @@ func verifyCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringArrayVar(&inputs, "input", nil, "an input: NAME=FILE.npy or NAME=random:SHAPE (default: random)")
+	in.add(c)
 	c.Flags().Float64Var(&opt.Bound, "bound", 1e-4, "largest error allowed, relative to the output's largest element")
 	c.Flags().BoolVar(&opt.Layers, "layers", false, "compare the values inside as well, on the interpreter")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
