@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hone-ml/hone/internal/nearest"
 	"github.com/hone-ml/hone/ir"
 )
 
@@ -169,7 +170,7 @@ func (p *pipelineParser) step(depth int) (Pass, error) {
 	}
 	spec, ok := registry[name]
 	if !ok {
-		return nil, fmt.Errorf("there is no pass %q; hone passes lists them%s", name, nearest(name))
+		return nil, fmt.Errorf("there is no pass %q%s; hone passes lists them", name, nearest.Hint(name, Names()))
 	}
 	opts, err := p.options(spec)
 	if err != nil {
@@ -201,22 +202,4 @@ func (p *pipelineParser) options(spec Spec) (Options, error) {
 		}
 	}
 	return opts, nil
-}
-
-// nearest suggests the registered name that shares the longest prefix.
-func nearest(name string) string {
-	best, n := "", 2
-	for _, s := range Names() {
-		k := 0
-		for k < len(s) && k < len(name) && s[k] == name[k] {
-			k++
-		}
-		if k > n {
-			best, n = s, k
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %q?)", best)
 }

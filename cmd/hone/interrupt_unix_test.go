@@ -1,0 +1,73 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/testdata/digits"
+)
+
+// command runs this test binary as hone.
+func command(dir string, args ...string) *exec.Cmd {
+	return &exec.Cmd{Path: os.Args[0], Args: append([]string{"hone"}, args...), Dir: dir, Env: os.Environ()}
+}
+
+// Whenever the interrupt comes, a bundle is there whole or not at all, and nothing else is.
+func TestInterruptLeavesNoHalfWrittenFile(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "whole.hone")
+	source := filepath.Join(t.TempDir(), "digits.onnx")
+	require.NoError(t, os.WriteFile(source, digits.Model, 0o644))
+	start := time.Now()
+	out, err := command("", "compile", source, "-o", whole).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	takes := time.Since(start)
+	want, err := os.ReadFile(whole)
+	require.NoError(t, err)
+
+	const tries = 24
+	for i := range tries {
+		dir := t.TempDir()
+		c := command(dir, "compile", source, "-o", "out.hone")
+		require.NoError(t, c.Start())
+		time.Sleep(takes * time.Duration(i) / (tries * 3 / 4)) // up to a little longer than it takes
+		_ = c.Process.Signal(os.Interrupt)                     // it may have ended
+		_ = c.Wait()
+		entries, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		for _, e := range entries {
+			require.Equal(t, "out.hone", e.Name(), "left behind")
+			got, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(want, got), "half a file: %d of %d bytes", len(got), len(want))
+		}
+	}
+}
+
+// A command that waits for standard input ends when it is interrupted, and says so.
+func TestInterruptWhileWaiting(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "digits.onnx"), digits.Model, 0o644))
+	c := command(dir, "run", "digits.onnx", "--input", "image=-", "--output-dir", "out")
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	var said bytes.Buffer
+	c.Stderr = &said
+	require.NoError(t, c.Start())
+	_, err = in.Write(digits.Images[:1000]) // some of a file: it has begun to read
+	require.NoError(t, err)
+	time.Sleep(300 * time.Millisecond)
+	require.NoError(t, c.Process.Signal(os.Interrupt))
+	var exit *exec.ExitError
+	require.ErrorAs(t, c.Wait(), &exit)
+	require.Equal(t, 1, exit.ExitCode())
+	require.Equal(t, "hone: interrupted\n", said.String())
+	require.NoDirExists(t, filepath.Join(dir, "out"))
+}
