@@ -11,7 +11,8 @@ import (
 // Shape is what a launch tells a kernel of its tensors.
 type Shape struct {
 	N        int // elements of each output
-	C, Inner int // see Row and Channel; at least 1
+	R        int // length of the vectors of Row inputs; at least 1
+	C, Inner int // length and stride of those of Channel inputs; at least 1
 }
 
 // Run computes the kernel on the CPU with the operations that its PTX has, on
@@ -50,7 +51,7 @@ func (b Broadcast) index(i int, s Shape) int {
 	case Scalar:
 		return 0
 	case Row:
-		return i % s.C
+		return i % s.R
 	case Channel:
 		return i / s.Inner % s.C
 	}
@@ -62,7 +63,9 @@ func (b Broadcast) elements(s Shape) int {
 	switch b {
 	case Scalar:
 		return 1
-	case Row, Channel:
+	case Row:
+		return s.R
+	case Channel:
 		return s.C
 	}
 	return s.N
@@ -72,8 +75,8 @@ func (b Broadcast) elements(s Shape) int {
 const maxElements = 1<<31 - 1
 
 func (k *Kernel) checkSizes(s Shape, inputs [][]byte) error {
-	if s.N < 0 || s.N > maxElements || s.C < 1 || s.Inner < 1 || s.C > maxElements || s.Inner > maxElements {
-		return fmt.Errorf("ptx kernel %q: shape %+v; elements go from 0 to %d, C and Inner from 1", k.Name, s, maxElements)
+	if s.N < 0 || s.N > maxElements || s.R < 1 || s.C < 1 || s.Inner < 1 || s.R > maxElements || s.C > maxElements || s.Inner > maxElements {
+		return fmt.Errorf("ptx kernel %q: shape %+v; elements go from 0 to %d, R, C and Inner from 1", k.Name, s, maxElements)
 	}
 	if len(inputs) != len(k.Inputs) {
 		return fmt.Errorf("ptx kernel %q: %d inputs given, it has %d", k.Name, len(inputs), len(k.Inputs))

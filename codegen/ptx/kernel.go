@@ -30,11 +30,12 @@ func (t Type) Size() int { return types[t].size }
 // Broadcast says which element of an input belongs to element i of the output.
 type Broadcast uint8
 
-// The ways of broadcasting. C and inner are given at launch.
+// The ways of broadcasting. R, C and inner are given at launch. A vector may be
+// several axes that follow one another.
 const (
 	Full    Broadcast = iota // i
 	Scalar                   // 0
-	Row                      // i mod C: a vector along the last axis
+	Row                      // i mod R: a vector along the last axis
 	Channel                  // (i / inner) mod C: a vector along an axis further out
 )
 

@@ -36,7 +36,7 @@ func (k *Kernel) Launches(s Shape) (out []Launch) {
 	lanes := k.Lanes()
 	whole := s.N / lanes
 	for _, in := range k.Inputs {
-		if in.Broadcast == Row && s.C%lanes != 0 || in.Broadcast == Channel && s.Inner%lanes != 0 {
+		if in.Broadcast == Row && s.R%lanes != 0 || in.Broadcast == Channel && s.Inner%lanes != 0 {
 			whole = 0
 		}
 	}
@@ -50,11 +50,12 @@ func (k *Kernel) Launches(s Shape) (out []Launch) {
 }
 
 // Args are the numbers behind the pointers in an entry's parameters: start, n,
-// then C and inner, each with what divides by it.
+// then R, C and inner, each with what divides by it.
 func (s Shape) Args(l Launch) []uint32 {
+	mr, sr := divider(uint32(s.R))
 	mc, sc := divider(uint32(s.C))
 	mi, si := divider(uint32(s.Inner))
-	return []uint32{uint32(l.Start), uint32(s.N), uint32(s.C), mc, sc, uint32(s.Inner), mi, si}
+	return []uint32{uint32(l.Start), uint32(s.N), uint32(s.R), mr, sr, uint32(s.C), mc, sc, uint32(s.Inner), mi, si}
 }
 
 // divider gives m and shift with n / d == high word of n*m >> shift for every n

@@ -103,7 +103,7 @@ func TestSpecialValues(t *testing.T) {
 			inputs = append(inputs, floats(a))
 		}
 		k.Outputs = []int{len(c.args)}
-		out, err := k.Run(Shape{1, 1, 1}, inputs)
+		out, err := k.Run(Shape{1, 1, 1, 1}, inputs)
 		require.NoError(t, err)
 		got := toFloats(out[0])[0]
 		if c.want != c.want {
@@ -137,14 +137,14 @@ func TestBroadcast(t *testing.T) {
 		Outputs: []int{4},
 	}
 	x := floats(0, 1, 2, 3, 4, 5)
-	out, err := k.Run(Shape{6, 3, 1}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
+	out, err := k.Run(Shape{6, 3, 1, 1}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
 	require.NoError(t, err)
 	require.Equal(t, []float32{0.5, 10.25, 20.125, 30.5, 40.25, 50.125}, toFloats(out[0]))
 	k.Inputs[2].Broadcast = Channel
-	out, err = k.Run(Shape{6, 3, 2}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
+	out, err = k.Run(Shape{6, 1, 3, 2}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
 	require.NoError(t, err)
 	require.Equal(t, []float32{0.5, 10.5, 20.25, 30.25, 40.125, 50.125}, toFloats(out[0]))
-	_, err = k.Run(Shape{6, 3, 2}, [][]byte{x, floats(10), floats(0.5)})
+	_, err = k.Run(Shape{6, 1, 3, 2}, [][]byte{x, floats(10), floats(0.5)})
 	require.ErrorContains(t, err, "input 2 (f32, channel) has 4 bytes, needs 12")
 }
 
@@ -179,11 +179,11 @@ func TestDivider(t *testing.T) {
 
 func TestLaunches(t *testing.T) {
 	k := &Kernel{Name: "k", Inputs: []Input{{F32, Full}, {F32, Row}}, Outputs: []int{0}}
-	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}}, k.Launches(Shape{12, 4, 1}))
-	require.Equal(t, []Launch{{"k_scalar", 1, 0, 12}}, k.Launches(Shape{12, 3, 1}), "a row of 3 is no whole number of lanes")
+	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}}, k.Launches(Shape{12, 4, 1, 1}))
+	require.Equal(t, []Launch{{"k_scalar", 1, 0, 12}}, k.Launches(Shape{12, 3, 1, 1}), "a row of 3 is no whole number of lanes")
 	k.Inputs[1].Broadcast = Full
-	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}, {"k_scalar", 1, 12, 2}}, k.Launches(Shape{14, 1, 1}))
-	require.Empty(t, k.Launches(Shape{0, 1, 1}))
+	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}, {"k_scalar", 1, 12, 2}}, k.Launches(Shape{14, 1, 1, 1}))
+	require.Empty(t, k.Launches(Shape{0, 1, 1, 1}))
 	require.Equal(t, 8, (&Kernel{Inputs: []Input{{F16, Full}}, Outputs: []int{0}}).Lanes())
 }
 

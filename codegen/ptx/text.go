@@ -33,7 +33,7 @@ type writer struct {
 	index, row, channel string // registers of the element's number and of its places in broadcast vectors
 }
 
-var scalarParams = []string{"start", "n", "c", "c_mul", "c_shift", "inner", "inner_mul", "inner_shift"}
+var scalarParams = []string{"start", "n", "r", "r_mul", "r_shift", "c", "c_mul", "c_shift", "inner", "inner_mul", "inner_shift"}
 
 func (w *writer) line(format string, args ...any) {
 	fmt.Fprintf(&w.body, "\t"+format+";\n", args...)
@@ -109,9 +109,9 @@ func (w *writer) entry() {
 func (w *writer) place(b Broadcast) string {
 	switch {
 	case b == Row && w.row == "":
-		w.row = w.remainder(w.index)
+		w.row = w.remainder(w.index, "r")
 	case b == Channel && w.channel == "":
-		w.channel = w.remainder(w.quotient(w.index, "inner"))
+		w.channel = w.remainder(w.quotient(w.index, "inner"), "c")
 	}
 	switch b {
 	case Row:
@@ -132,9 +132,9 @@ func (w *writer) quotient(n, by string) string {
 	return r
 }
 
-func (w *writer) remainder(n string) string {
-	q, product, r := w.quotient(n, "c"), w.word(), w.word()
-	w.line("mul.lo.u32 %s, %s, %s", product, q, w.param("c"))
+func (w *writer) remainder(n, by string) string {
+	q, product, r := w.quotient(n, by), w.word(), w.word()
+	w.line("mul.lo.u32 %s, %s, %s", product, q, w.param(by))
 	w.line("sub.u32 %s, %s, %s", r, n, product)
 	return r
 }

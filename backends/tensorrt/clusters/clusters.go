@@ -31,7 +31,8 @@ type Cluster struct {
 	Kernel   *ptx.Kernel
 	Operands []int
 	Shape    ir.Type // of the results
-	C, Inner ir.Dim  // see ptx.Shape
+	R        ir.Dim  // see ptx.Shape
+	C, Inner ir.Dim
 }
 
 var dtypes = map[tensor.DType]ptx.Type{tensor.Float32: ptx.F32, tensor.Float16: ptx.F16, tensor.BFloat16: ptx.BF16, tensor.Bool: ptx.Bool}
@@ -53,54 +54,62 @@ func takes(op *ir.Op) bool {
 		if _, ok := dtypes[v.Type.DType]; !ok || !v.Type.Ranked {
 			return false
 		}
-		if b, _, _, ok := broadcast(v.Type, out); !ok || b == ptx.Row || b == ptx.Channel {
-			// A vector beside the tensor: one a kernel, which Build checks.
-			if !ok {
-				return false
-			}
+		if _, _, _, ok := broadcast(v.Type, out); !ok {
+			return false
 		}
 	}
 	k := &building{kernel: &ptx.Kernel{Name: "k"}}
 	return k.try(op)
 }
 
-// broadcast says how an operand's elements belong to those of a result.
+// broadcast says how an operand's elements belong to those of a result: all of
+// them, one, or a run of axes that follow one another, of c elements with inner
+// elements of the result to each.
 func broadcast(in, out ir.Type) (b ptx.Broadcast, c, inner ir.Dim, ok bool) {
 	one := ir.Const(1)
 	r := out.Rank()
-	if in.Rank() > r {
+	shift := r - in.Rank()
+	if shift < 0 {
 		return 0, one, one, false
 	}
-	shift := r - in.Rank()
-	same, axis, wide := true, -1, 0
+	same, first, last := true, -1, -1
 	for i, d := range out.Dims {
 		has := one
 		if i >= shift {
 			has = in.Dims[i-shift]
 		}
-		same = same && has.Equal(d)
-		if !has.IsInt(1) {
-			if !has.Equal(d) {
-				return 0, one, one, false
+		switch {
+		case !has.Equal(d) && !has.IsInt(1):
+			return 0, one, one, false
+		case !has.IsInt(1):
+			if first < 0 {
+				first = i
 			}
-			axis, wide = i, wide+1
+			last = i
 		}
+		same = same && has.Equal(d)
 	}
 	switch {
 	case same:
 		return ptx.Full, one, one, true
-	case wide == 0:
+	case first < 0:
 		return ptx.Scalar, one, one, true
-	case wide > 1:
-		return 0, one, one, false
-	case axis == r-1:
-		return ptx.Row, out.Dims[axis], one, true
 	}
-	inner = one
-	for _, d := range out.Dims[axis+1:] {
-		inner = inner.Mul(d)
+	c, inner = one, one
+	for i, d := range out.Dims {
+		switch {
+		case i > last:
+			inner = inner.Mul(d)
+		case i >= first && i >= shift && in.Dims[i-shift].Equal(d):
+			c = c.Mul(d)
+		case i >= first:
+			return 0, one, one, false // a hole in the run
+		}
 	}
-	return ptx.Channel, out.Dims[axis], inner, true
+	if inner.IsInt(1) {
+		return ptx.Row, c, one, true
+	}
+	return ptx.Channel, c, inner, true
 }
 
 // Build makes the kernel of a fused op.
@@ -109,14 +118,13 @@ func Build(op *ir.Op, name string) (*Cluster, error) {
 	if body == nil || op.NumResults() == 0 {
 		return nil, fmt.Errorf("%s is no cluster", ops.Describe(op))
 	}
-	c := &Cluster{Kernel: &ptx.Kernel{Name: name}, Shape: op.Result(0).Type, C: ir.Const(1), Inner: ir.Const(1)}
+	c := &Cluster{Kernel: &ptx.Kernel{Name: name}, Shape: op.Result(0).Type, R: ir.Const(1), C: ir.Const(1), Inner: ir.Const(1)}
 	for _, r := range op.Results() {
 		if !sameDims(r.Type, c.Shape) {
 			return nil, fmt.Errorf("%s: results of two shapes, %s and %s", ops.Describe(op), c.Shape, r.Type)
 		}
 	}
 	k := &building{kernel: c.Kernel, values: map[*ir.Value]int{}, constants: map[*ir.Value]*ir.Data{}}
-	vectors := false
 	for i, v := range op.Operands() {
 		arg := body.Args[i]
 		if d := v.Data(); d != nil && d.Len() == 1 && d.DType != tensor.Bool {
@@ -128,14 +136,13 @@ func Build(op *ir.Op, name string) (*Cluster, error) {
 		if !ok || !known {
 			return nil, fmt.Errorf("%s: operand %d, %s, does not broadcast to %s as a kernel reads it", ops.Describe(op), i, v.Type, c.Shape)
 		}
-		if b == ptx.Row || b == ptx.Channel {
-			if vectors && (!c.C.Equal(count) || !c.Inner.Equal(inner) && b == ptx.Channel) {
-				return nil, fmt.Errorf("%s: vectors along two axes", ops.Describe(op))
-			}
-			c.C, vectors = count, true
-			if b == ptx.Channel {
-				c.Inner = inner
-			}
+		switch {
+		case b == ptx.Row && (c.R.IsInt(1) || c.R.Equal(count)):
+			c.R = count
+		case b == ptx.Channel && (c.C.IsInt(1) && c.Inner.IsInt(1) || c.C.Equal(count) && c.Inner.Equal(inner)):
+			c.C, c.Inner = count, inner
+		case b == ptx.Row || b == ptx.Channel:
+			return nil, fmt.Errorf("%s: vectors along more axes than a kernel reads", ops.Describe(op))
 		}
 		k.values[arg] = len(c.Kernel.Inputs)
 		c.Kernel.Inputs = append(c.Kernel.Inputs, ptx.Input{Type: t, Broadcast: b})

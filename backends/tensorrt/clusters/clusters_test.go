@@ -138,9 +138,10 @@ func requireSame(t *testing.T, op *ir.Op, c *clusters.Cluster) {
 	for _, i := range c.Operands {
 		inputs = append(inputs, raw[i])
 	}
+	row, _ := c.R.Int()
 	count, _ := c.C.Int()
 	inner, _ := c.Inner.Int()
-	got, err := c.Kernel.Run(ptx.Shape{N: int(n), C: int(count), Inner: int(inner)}, inputs)
+	got, err := c.Kernel.Run(ptx.Shape{N: int(n), R: int(row), C: int(count), Inner: int(inner)}, inputs)
 	require.NoError(t, err)
 	want, err := interp.ForOp(op).Eval(t.Context(), ins, nil, interp.Options{})
 	require.NoError(t, err)

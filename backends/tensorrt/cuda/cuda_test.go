@@ -52,8 +52,8 @@ func TestSameAsCPU(t *testing.T) {
 	k, err := cuda.Load(gelu)
 	require.NoError(t, err)
 	defer k.Close()
-	for _, s := range []ptx.Shape{{N: 1, C: 1, Inner: 1}, {N: 4096, C: 64, Inner: 1}, {N: 4099, C: 4, Inner: 1}, {N: 3333, C: 3, Inner: 1}} {
-		inputs := [][]byte{floats(s.N), floats(s.C)}
+	for _, s := range []ptx.Shape{{N: 1, R: 1, C: 1, Inner: 1}, {N: 4096, R: 64, C: 1, Inner: 1}, {N: 4099, R: 4, C: 1, Inner: 1}, {N: 3333, R: 3, C: 1, Inner: 1}} {
+		inputs := [][]byte{floats(s.N), floats(s.R)}
 		want, err := gelu.Run(s, inputs)
 		require.NoError(t, err)
 		got, _, err := k.Run(s, inputs, 1)
@@ -68,8 +68,8 @@ func TestBandwidth(t *testing.T) {
 	k, err := cuda.Load(gelu)
 	require.NoError(t, err)
 	defer k.Close()
-	s := ptx.Shape{N: 16 << 20, C: 1024, Inner: 1}
-	_, ms, err := k.Run(s, [][]byte{floats(s.N), floats(s.C)}, 20)
+	s := ptx.Shape{N: 16 << 20, R: 1024, C: 1, Inner: 1}
+	_, ms, err := k.Run(s, [][]byte{floats(s.N), floats(s.R)}, 20)
 	require.NoError(t, err)
 	t.Logf("%v: %.3f ms, %.0f GB/s", devices[0], ms, 2*4*float64(s.N)/float64(ms)/1e6)
 }
