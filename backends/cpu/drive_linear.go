@@ -53,6 +53,13 @@ func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 		}
 		return one(d.Work())
 	}
+	if g.form == formWinograd {
+		c := rt.Winograd{
+			Set: b.set, Window: win, N: xp.shape[0], C: xp.shape[1], O: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y),
+			Bias: b.ptr(bias), R: b.ptr(e.residual), Clamp: e.clamp, Lo: e.lo, Hi: e.hi, Post: post,
+		}
+		return one(c.Work())
+	}
 	c := rt.Conv{
 		Set: b.set, Window: win, N: xp.shape[0], C: xp.shape[1], O: g.outs, Groups: g.group, Image: g.form == formImage,
 		X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias), R: b.ptr(e.residual),

@@ -193,15 +193,16 @@ func gemmWeights(op *ir.Op, w *ir.Value) (k, n int, ok bool) {
 // cpu.Gemm with packed ones, inside of fused ops too.
 func lowerAnchors(c *passes.Context, m *ir.Module) (bool, error) {
 	changed := false
+	spare := winogradBudget
 	for op := range m.Main().Body.Ops() {
-		ok, err := lowerAnchor(c, op, nil)
+		ok, err := lowerAnchor(c, op, nil, &spare)
 		if err != nil {
 			return changed, err
 		}
 		changed = changed || ok
 		if body := op.Region(ops.FusedRegion); body != nil && op.Name == ops.FusedName {
 			for inner := range body.Ops() {
-				ok, err := lowerAnchor(c, inner, op)
+				ok, err := lowerAnchor(c, inner, op, &spare)
 				if err != nil {
 					return changed, err
 				}
@@ -212,7 +213,34 @@ func lowerAnchors(c *passes.Context, m *ir.Module) (bool, error) {
 	return changed, nil
 }
 
-func lowerAnchor(c *passes.Context, op, fused *ir.Op) (bool, error) {
+// Winograd packs weights into four times their bytes, which start-up and caches
+// pay for: only convolutions get it whose images are large enough to win, as
+// long as a model's bytes for it last.
+const (
+	winogradBudget  = 24 << 20 // bytes of packed weights beyond the direct form
+	winogradLeast   = 12       // rows and columns of output
+	winogradWeights = 256 * 256
+)
+
+// chooseWinograd changes the form of a convolution to Winograd's where it
+// pays. The output's size must be known: packing can not depend on a symbol.
+func (g *geometry) chooseWinograd(y *ir.Value, spare *int) {
+	if g.form != formBlocked || !g.isWinograd() || g.outs*g.ins > winogradWeights || y.Type.Rank() != 4 {
+		return
+	}
+	for _, d := range y.Type.Dims[2:] {
+		if n, ok := d.Int(); !ok || n < winogradLeast {
+			return
+		}
+	}
+	extra := 4 * (rt.PackedWinogradSize(g.outs, g.ins) - rt.PackedConvSize(g.outs, g.ins, 3, 3))
+	if extra <= *spare {
+		*spare -= extra
+		g.form = formWinograd
+	}
+}
+
+func lowerAnchor(c *passes.Context, op, fused *ir.Op, spare *int) (bool, error) {
 	at := op // where constants go
 	operand := op.Operand
 	if fused != nil {
@@ -231,6 +259,7 @@ func lowerAnchor(c *passes.Context, op, fused *ir.Op) (bool, error) {
 			return false, nil
 		}
 		return c.Change("pack-conv", op, func() error {
+			g.chooseWinograd(op.Result(0), spare)
 			w, err := operand(1).Data().Tensor()
 			if err != nil {
 				return err

@@ -25,12 +25,13 @@ const (
 	reorderName = "cpu.Reorder"
 )
 
-// The forms of packed convolution weights, see rt.PackConv, rt.PackConvImage
-// and rt.PackDepthwise.
+// The forms of packed convolution weights, see rt.PackConv, rt.PackConvImage,
+// rt.PackDepthwise and rt.PackWinograd.
 const (
 	formBlocked   = "blocked"
 	formImage     = "image"
 	formDepthwise = "depthwise"
+	formWinograd  = "winograd"
 )
 
 func init() {
@@ -107,14 +108,23 @@ func geometryOf(op *ir.Op) (*geometry, error) {
 		}
 	}
 	switch g.form {
-	case formBlocked, formImage, formDepthwise:
+	case formBlocked, formImage, formDepthwise, formWinograd:
 	default:
 		return nil, fmt.Errorf("there is no packing %q", g.form)
 	}
 	if g.outs%g.group != 0 {
 		return nil, fmt.Errorf("%d channels in %d groups", g.outs, g.group)
 	}
+	if g.form == formWinograd && !g.isWinograd() {
+		return nil, fmt.Errorf("winograd is for one group, a 3x3 kernel, strides and dilations of 1")
+	}
 	return g, nil
+}
+
+// isWinograd reports whether rt.Winograd computes such a convolution.
+func (g *geometry) isWinograd() bool {
+	one := [2]int{1, 1}
+	return g.group == 1 && g.kernel == [2]int{3, 3} && g.strides == one && g.dilations == one
 }
 
 // packedShape returns the shape of the packed weights.
@@ -125,6 +135,9 @@ func (g *geometry) packedShape() []int {
 		return []int{o, g.ins, kh, kw, rt.Lanes}
 	case formDepthwise:
 		return []int{o, kh, kw, rt.Lanes}
+	}
+	if g.form == formWinograd {
+		return []int{rt.PackedWinogradSize(g.outs, g.ins) / rt.Lanes, rt.Lanes}
 	}
 	return []int{o, blocks(g.ins), kh, kw, rt.Lanes, rt.Lanes}
 }
@@ -142,6 +155,8 @@ func (g *geometry) pack(w []float32) *tensor.Tensor {
 		rt.PackConvImage(dst, w, g.outs, g.ins, kh, kw)
 	case formDepthwise:
 		rt.PackDepthwise(dst, w, g.outs, kh, kw)
+	case formWinograd:
+		rt.PackWinograd(dst, w, g.outs, g.ins)
 	default:
 		rt.PackConv(dst, w, g.outs, g.ins, kh, kw)
 	}
@@ -155,6 +170,10 @@ func (g *geometry) unpack(packed *tensor.Tensor) (*tensor.Tensor, error) {
 	src, dst := tensor.Of[float32](packed), tensor.Of[float32](w)
 	if n, err := tensor.NumElements(g.packedShape()); err != nil || n != len(src) {
 		return nil, fmt.Errorf("packed weights are %s, expected %v", packed, g.packedShape())
+	}
+	if g.form == formWinograd {
+		rt.UnpackWinograd(dst, src, g.outs, g.ins)
+		return w, nil
 	}
 	const digits = 1 << 23 // whole numbers that a float32 holds
 	index := make([]float32, len(dst))

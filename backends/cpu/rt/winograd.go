@@ -78,6 +78,29 @@ func PackWinograd(dst, w []float32, o, i int) {
 	}
 }
 
+// winoBack takes a filter back from its transform: winoBack·winoG is the identity.
+var winoBack = [3][winoIn]float64{{4}, {0, -3, 3}, {0, 0, 0, 0, 0, 1}}
+
+// UnpackWinograd is the inverse of PackWinograd, but for the rounding of the packed values.
+func UnpackWinograd(w, packed []float32, o, i int) {
+	size := PackedWinogradSize(o, i)
+	rows := roundUp(i, Lanes)
+	for a := range o {
+		for b := range i {
+			at := ((a/Lanes)*rows+b)*Lanes + a%Lanes
+			for y := range 3 {
+				for x := range 3 {
+					g := 0.0
+					for p := range winoPoints {
+						g += winoBack[y][p/winoIn] * winoBack[x][p%winoIn] * float64(packed[p*size/winoPoints+at])
+					}
+					w[(a*i+b)*9+y*3+x] = float32(g)
+				}
+			}
+		}
+	}
+}
+
 // Work binds the convolution.
 func (c *Winograd) Work() (Work, error) {
 	if err := c.Window.check(); err != nil {
