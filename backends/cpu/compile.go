@@ -18,6 +18,7 @@ func Pipeline() *passes.Pipeline {
 		mustPass("dce"),
 		fuse.Pass(table),
 		passes.Func("pack-weights", lowerAnchors),
+		passes.Func("pack-transposed", each(lowerTransposed)),
 		passes.Func("assign-layouts", assignLayouts),
 		mustPass("dce"),
 		passes.Func("enter-cpu-level", func(_ *passes.Context, m *ir.Module) (bool, error) {

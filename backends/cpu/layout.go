@@ -126,6 +126,9 @@ func wantedLayouts(op *ir.Op) ([]ir.Layout, bool) {
 			return want, convOperands(op, a)
 		}
 		return pointwiseLayouts(op, want)
+	case transposedName:
+		want[0] = ir.C16
+		return want, true
 	case "MaxPool", "AveragePool", "GlobalAveragePool":
 		want[0] = ir.C16
 		return want, op.Operand(0).Type.Layout == ir.C16 && poolHasKernel(op)

@@ -163,8 +163,7 @@ func (g *geometry) pack(w []float32) *tensor.Tensor {
 	return t
 }
 
-// unpack is the inverse of pack. It finds where each weight went by packing
-// their numbers, so that it can not disagree with pack.
+// unpack is the inverse of pack.
 func (g *geometry) unpack(packed *tensor.Tensor) (*tensor.Tensor, error) {
 	w := tensor.New(tensor.Float32, g.outs, g.ins, g.kernel[0], g.kernel[1])
 	src, dst := tensor.Of[float32](packed), tensor.Of[float32](w)
@@ -175,19 +174,25 @@ func (g *geometry) unpack(packed *tensor.Tensor) (*tensor.Tensor, error) {
 		rt.UnpackWinograd(dst, src, g.outs, g.ins)
 		return w, nil
 	}
+	invert(dst, src, func(v []float32) []float32 { return tensor.Of[float32](g.pack(v)) })
+	return w, nil
+}
+
+// invert undoes a packing: it finds where each weight went by packing their
+// numbers, so that it can not disagree with pack.
+func invert(dst, packed []float32, pack func([]float32) []float32) {
 	const digits = 1 << 23 // whole numbers that a float32 holds
 	index := make([]float32, len(dst))
 	high := make([]float32, len(dst))
 	for i := range index {
 		index[i], high[i] = float32((i+1)%digits), float32((i+1)/digits)
 	}
-	lo, hi := tensor.Of[float32](g.pack(index)), tensor.Of[float32](g.pack(high))
-	for i := range src {
+	lo, hi := pack(index), pack(high)
+	for i := range packed {
 		if n := int(lo[i]) + digits*int(hi[i]); n > 0 {
-			dst[n-1] = src[i]
+			dst[n-1] = packed[i]
 		}
 	}
-	return w, nil
 }
 
 func inferConv(x *ops.Inference) error {

@@ -42,6 +42,8 @@ var programs = []struct {
 		"a = Conv(x, w, wb) {pads=[1,1,1,1]}\nb = Relu(a)\nc = Conv(b, w2, wb) {pads=[1,1,1,1]}\nd = Add(c, x)\nRelu(d)", 1, 0},
 	{"winograd", "x: f32[N,16,21,17], w: f32[40,16,3,3], w2: f32[40,40,3,3], wb: f32[40]",
 		"a = Conv(x, w, wb) {pads=[1,1,1,1]}\nb = Sigmoid(a)\nc = Conv(b, w2, wb) {pads=[0,1,1,0]}\nRelu(c)", 1, 0},
+	{"transposed convolution", "x: f32[N,16,5,7], w: f32[16,20,3,2], wb: f32[20]",
+		"a = ConvTranspose(x, w, wb) {strides=[2,2], pads=[1,0,0,0], output_padding=[1,0]}\nRelu(a)", 1, 0},
 	{"depthwise", "x: f32[N,24,12,12], w: f32[24,1,3,3], wb: f32[24]", "a = Conv(x, w, wb) {group=24, pads=[1,1,1,1], strides=[2,2]}\nb = HardSwish(a)\nAdd(b, a)", 1, 0},
 	{"groups", "x: f32[N,64,7,7], w: f32[32,32,3,3]", "Conv(x, w) {group=2, dilations=[2,2], pads=[2,2,2,2]}", 1, 0},
 	{"one spatial dim", "x: f32[N,16,50], w: f32[20,16,5]", "a = Conv(x, w) {strides=[2], pads=[2,2]}\nSigmoid(a)", 1, 0},
