@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/backends/tensorrt"
 	"github.com/hone-ml/hone/internal/nearest"
 )
 
@@ -38,7 +39,10 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // errSilent ends the program with code 1 when everything has been said.
 var errSilent = errors.New("")
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+func main() {
+	tensorrt.ChildMain() // where hone was started as TensorRT's builder
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
 
 // run is main for tests.
 func run(args []string, in io.Reader, out, errw io.Writer) (code int) {

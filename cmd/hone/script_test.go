@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/backends/tensorrt"
 	"github.com/hone-ml/hone/internal/npy"
 	"github.com/hone-ml/hone/tensor"
 	"github.com/hone-ml/hone/testdata/digits"
@@ -23,6 +24,7 @@ import (
 
 // The scripts run this test binary as hone.
 func TestMain(m *testing.M) {
+	tensorrt.ChildMain() // doctor starts this program again
 	testscript.Main(m, map[string]func(){"hone": main})
 }
 
