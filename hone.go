@@ -217,7 +217,11 @@ func Compile(ctx context.Context, m *Model, opt CompileOptions) (*Compiled, erro
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range []passes.Pass{p, cpu.Pipeline()} {
+	parts, err := passes.ParsePipeline("expand-attention") // the CPU computes the parts of Attention
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range []passes.Pass{p, parts, cpu.Pipeline()} {
 		if _, err := p.Run(c, module); err != nil {
 			return nil, err
 		}

@@ -289,7 +289,7 @@ func undisputed(args []Dim) []Dim {
 	for _, a := range args {
 		n, constant := a.Int()
 		switch {
-		case constant && n == 1:
+		case constant && n == 1, clipped(a, args):
 		case constant:
 			numbers = append(numbers, a)
 		case a.Sub(Const(2)).NonNegative():
@@ -307,6 +307,21 @@ func undisputed(args []Dim) []Dim {
 		return rest
 	}
 	return []Dim{Const(1)}
+}
+
+// clipped reports whether d is min(c, s) for a number c of 2 or more and an s
+// that is among args: where it is not s it is c, which would be neither 1 nor s.
+func clipped(d Dim, args []Dim) bool {
+	a := d.only()
+	if a == nil || a.kind != minimum || len(a.args) != 2 {
+		return false
+	}
+	for i, c := range a.args {
+		if n, ok := c.Int(); ok && n >= 2 {
+			return slices.ContainsFunc(args, a.args[1-i].Equal)
+		}
+	}
+	return false
 }
 
 // NonNegative reports whether d is surely 0 or more: a sum of what is.

@@ -5,6 +5,7 @@ package all
 import (
 	"github.com/hone-ml/hone/passes"
 
+	_ "github.com/hone-ml/hone/passes/attention"
 	_ "github.com/hone-ml/hone/passes/batchnorm"
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
@@ -19,7 +20,7 @@ func init() {
 		{"O0", "dce"},
 		{"O1", "fix(fold-constants,simplify,cse,dce)"},
 		{"O2", "fix(fold-constants,simplify,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
-		{"O3", "O2"},
+		{"O3", "O2,recognize-attention,dce,merge-matmuls,dce"},
 	} {
 		passes.RegisterLevel(l.name, l.text)
 	}
