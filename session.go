@@ -166,16 +166,10 @@ func (s *Session) Close() error {
 
 // InputError is a mistake in the inputs of a run: one is missing, unknown, or
 // of another type or shape than the model takes.
-type InputError struct {
-	Input string // its name as given
-	text  string
-}
-
-// Error says what is wrong and what the model takes.
-func (e *InputError) Error() string { return e.text }
+type InputError = cpu.InputError
 
 func inputErrorf(input, format string, args ...any) error {
-	return &InputError{Input: input, text: fmt.Sprintf(format, args...)}
+	return &InputError{Input: input, Problem: fmt.Sprintf(format, args...)}
 }
 
 // order puts named inputs in the model's order and checks them against its

@@ -151,7 +151,7 @@ func (b *binder) bindInputs(shapes [][]int) error {
 		}
 		for j, d := range a.Type.Dims {
 			if n, err := d.Eval(b.env); err != nil || n != int64(shapes[i][j]) {
-				return fmt.Errorf("input %q has shape %v, the model takes %s: dim %d is %s", a.Name, shapes[i], a.Type, j, describeDim(d, n, err))
+				return &InputError{a.Name, fmt.Sprintf("input %q has shape %v, the model takes %s: dim %d is %s", a.Name, shapes[i], a.Type, j, describeDim(d, n, err))}
 			}
 		}
 	}

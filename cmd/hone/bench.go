@@ -42,7 +42,7 @@ func benchCommand(a *app) *cobra.Command {
 		Args:  exactly(1, "one model or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			start := time.Now()
-			s, err := openSession(cmd, args[0], &mf, opt)
+			s, err := openSession(cmd, a, args[0], &mf, opt)
 			if err != nil {
 				return err
 			}
@@ -88,7 +88,7 @@ func benchCommand(a *app) *cobra.Command {
 func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
 // openSession loads a bundle, or compiles a model in memory.
-func openSession(cmd *cobra.Command, path string, mf *modelFlags, opt hone.SessionOptions) (*hone.Session, error) {
+func openSession(cmd *cobra.Command, a *app, path string, mf *modelFlags, opt hone.SessionOptions) (*hone.Session, error) {
 	m, err := mf.open(path)
 	if err != nil {
 		return nil, err
@@ -96,6 +96,9 @@ func openSession(cmd *cobra.Command, path string, mf *modelFlags, opt hone.Sessi
 	if m.Module().Level == ir.CPU {
 		return m.Session(opt)
 	}
+	p := a.stages()
+	defer p.done()
+	p.at("compiling " + path)
 	compiled, err := hone.Compile(cmd.Context(), m, hone.CompileOptions{})
 	if err != nil {
 		return nil, err

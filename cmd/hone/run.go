@@ -30,7 +30,7 @@ func runCommand(a *app) *cobra.Command {
 		Short: "run a model or bundle on given inputs and show its outputs",
 		Args:  exactly(1, "one model or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openSession(cmd, args[0], &mf, opt)
+			s, err := openSession(cmd, a, args[0], &mf, opt)
 			if err != nil {
 				return err
 			}

@@ -12,7 +12,8 @@ import (
 const patience = time.Second
 
 // stages says what long work is at: on a terminal in one line that is kept
-// up to date and goes away in the end, else in a line for each stage.
+// up to date and goes away in the end, else in a line now and then, ever more
+// rarely.
 type stages struct {
 	w        io.Writer
 	terminal bool
@@ -22,11 +23,12 @@ type stages struct {
 
 	mu    sync.Mutex
 	stage string
+	next  time.Duration // when the next line is due
 }
 
 // stages starts to tell about work, until done is called.
 func (a *app) stages() *stages {
-	p := &stages{w: a.err, start: time.Now(), stop: func() {}}
+	p := &stages{w: a.err, start: time.Now(), stop: func() {}, next: patience}
 	if f, ok := a.err.(*os.File); ok {
 		info, err := f.Stat()
 		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
@@ -44,8 +46,9 @@ func (p *stages) at(stage string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stage = stage
-	if t := time.Since(p.start); !p.terminal && t > patience {
+	if t := time.Since(p.start); !p.terminal && t > p.next {
 		fmt.Fprintf(p.w, "%6.1f s  %s\n", t.Seconds(), stage)
+		p.next = 2 * t
 	}
 }
 

@@ -45,7 +45,10 @@ func verifyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			p := a.stages()
+			p.at("running both models")
 			r, err := hone.Verify(cmd.Context(), x, y, ins, opt)
+			p.done()
 			if err != nil {
 				return err
 			}
