@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/passes/cut"
 )
 
@@ -21,11 +20,12 @@ func extractCommand(a *app) *cobra.Command {
 			if len(outputs) == 0 {
 				return usagef("extract needs --outputs: names of values or nodes, as hone inspect --ir shows them in origin(...) and loc(...)")
 			}
-			open, err := mf.options()
-			if err != nil {
-				return err
+			if out != "" {
+				if err := checkOutput(out); err != nil {
+					return err
+				}
 			}
-			m, err := hone.Open(args[0], open)
+			m, err := mf.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -34,7 +34,7 @@ func extractCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return emitModule(cmd, a, part, emit, out)
+			return emitModule(cmd, a, part, emit, out, 0)
 		},
 	}
 	c.Flags().StringSliceVar(&outputs, "outputs", nil, "the values that the part computes: output, value or node names")

@@ -37,11 +37,10 @@ other than 0 as it did with the whole model; where several mistakes share a stat
 			if out == "" || !strings.Contains(check, "{}") {
 				return usagef("reduce needs --check 'COMMAND {}' and -o FILE; {} stands for the file to check")
 			}
-			open, err := mf.options()
-			if err != nil {
+			if err := checkOutput(out); err != nil {
 				return err
 			}
-			m, err := hone.Open(args[0], open)
+			m, err := mf.open(args[0])
 			if err != nil {
 				return err
 			}
@@ -61,7 +60,7 @@ other than 0 as it did with the whole model; where several mistakes share a stat
 			}
 			s := hone.Summarize(part)
 			fmt.Fprintf(a.out, "%d of %d ops, %d of %d parameters: %s\n", s.Ops, hone.Summarize(m.Module()).Ops, s.Parameters, hone.Summarize(m.Module()).Parameters, v.want)
-			return emitModule(cmd, a, part, "", out)
+			return emitModule(cmd, a, part, "", out, 0)
 		},
 	}
 	c.Flags().StringVar(&check, "check", "", "the command that fails; {} stands for the file to check")
@@ -82,7 +81,7 @@ type verdict struct {
 }
 
 func (v *verdict) fails(ctx context.Context, m *ir.Module) (bool, error) {
-	if err := emitModule(v.cmd, v.app, m, "", v.file); err != nil {
+	if err := emitModule(v.cmd, v.app, m, "", v.file, 0); err != nil {
 		if v.want == "" || ctx.Err() != nil {
 			return false, err
 		}
