@@ -131,7 +131,7 @@ func (f *inputFlags) read(ctx context.Context, a *app, ports []hone.Port, stored
 		}
 	}
 	if len(sources) > 0 {
-		spec, err := chooseSpec(a, f.preprocess, ports, stored, sources[0].Input)
+		spec, err := chooseSpec(a, f.preprocess, ports, stored, sources[0])
 		if err != nil {
 			return nil, err
 		}

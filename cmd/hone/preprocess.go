@@ -14,16 +14,20 @@ import (
 
 const preprocessHelp = "how pictures, sounds and texts become inputs: a preset (imagenet, tensorflow, raw ...), a spec (FILE.json) or a tokenizer.json"
 
-// chooseSpec returns what makes the named input of a file: --preprocess, else
+// chooseSpec returns what makes an input of a source: --preprocess, else
 // what is stored with the model, else a guess, which the user is told.
-func chooseSpec(a *app, flag string, ports []hone.Port, stored []byte, input string) (preprocess.Spec, error) {
+func chooseSpec(a *app, flag string, ports []hone.Port, stored []byte, source preprocess.Source) (preprocess.Spec, error) {
 	if flag != "" {
 		return namedSpec(flag, ports)
 	}
 	if stored != nil {
 		return preprocess.Parse(stored)
 	}
+	input := source.Input
 	typ := ports[port(ports, input)].Type
+	if source.Text != "" {
+		return preprocess.Spec{}, usagef("input %q is %s: text needs a tokenizer, --preprocess tokenizer.json", input, typ)
+	}
 	dims := make([]int, len(typ.Dims))
 	for i, d := range typ.Dims {
 		if n, ok := d.Int(); ok {
