@@ -183,17 +183,19 @@ func TestSameAsReference(t *testing.T) {
 			if cost.Build < 2 {
 				return
 			}
-			// The library's own peak moves from build to build, NVIDIA's Python included: the least of three counts.
-			least := rep.PeakRSS
-			for range 2 {
-				if float64(least) <= 1.1*float64(cost.Peak) {
+			// The library's own peak moves by a third from build to build when the machine is busy, NVIDIA's Python
+			// included: the least of five pairs counts on either side.
+			least, bound := rep.PeakRSS, cost.Peak
+			for range 4 {
+				if float64(least) <= 1.1*float64(bound) {
 					break
 				}
+				_, again := r.build(t, m.path, "86", m.ranges)
 				rep, err = BuildFile(t.Context(), m.path, out, Options{SM: []int{86}, Profiles: m.profile(t)})
 				require.NoError(t, err)
-				least = min(least, rep.PeakRSS)
+				least, bound = min(least, rep.PeakRSS), min(bound, again.Peak)
 			}
-			require.LessOrEqual(t, float64(least), 1.1*float64(cost.Peak))
+			require.LessOrEqual(t, float64(least), 1.1*float64(bound))
 		})
 	}
 }
