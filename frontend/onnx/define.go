@@ -120,7 +120,11 @@ func defineHardSwish(d *definition) {
 
 func defineSwish(d *definition) {
 	x := d.in(0)
-	d.set(d.mul(x, d.do("Sigmoid", d.mul(x, d.num(x, float64(attrFloat(d.op, "alpha", 1)))))))
+	scaled := x
+	if a := attrFloat(d.op, "alpha", 1); a != 1 {
+		scaled = d.mul(x, d.num(x, float64(a)))
+	}
+	d.set(d.mul(x, d.do("Sigmoid", scaled)))
 }
 
 // lastAxes returns the axes from the op's axis on.

@@ -22,8 +22,8 @@ type ExportOptions struct {
 	// Opset is the opset of the standard domain to write; 0 is the lowest that
 	// expresses the model, and no higher than the source's where that does.
 	Opset int
-	// Native raises the opset to where the ops of the module came with ONNX,
-	// rather than write them as graphs of older ones.
+	// Native raises the opset, to 23 at most, to where the ops of the module
+	// came with ONNX, rather than write them as graphs of older ones.
 	Native bool
 	// External is the size in bytes from which constants go to a file of their
 	// own; 0 stands for the 2 GiB that protobuf ends at.

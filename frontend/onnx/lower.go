@@ -48,6 +48,11 @@ func (e *tooLow) Error() string {
 	return fmt.Sprintf("%s needs opset %d of domain %q: %s", e.op, e.need, e.domain, e.why)
 }
 
+// nativeOpset is where ops are still written as they are: Gelu, Attention and
+// the normalizations came by then. Swish came later, and runtimes that fuse
+// Sigmoid and Mul themselves compute those faster.
+const nativeOpset = 23
+
 // lowest returns a copy of m in forms of the lowest opsets that express it,
 // and those opsets by domain. opt.Opset fixes that of the standard domain if
 // it is not 0.
@@ -63,7 +68,7 @@ func lowest(m *ir.Module, opt ExportOptions) (*ir.Module, map[string]int, error)
 	if opset > 0 {
 		targets[""], source = opset, opset
 	} else if opt.Native {
-		source = ops.NewestOpset("")
+		source = max(source, nativeOpset)
 	}
 	for {
 		c := m.Clone()

@@ -20,7 +20,7 @@ func init() {
 		{"O0", "dce"},
 		{"O1", "fix(fold-constants,simplify,cse,dce)"},
 		{"O2", "fix(fold-constants,simplify,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
-		{"O3", "O2,recognize-attention,dce,merge-matmuls,dce"},
+		{"O3", "O2,recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
 	} {
 		passes.RegisterLevel(l.name, l.text)
 	}

@@ -127,11 +127,30 @@ func recognize(c *passes.Context, op *ir.Op) (bool, error) {
 	return c.Apply("attention", op, nil, func(r *passes.Rewriter) []*ir.Value {
 		operands := []*ir.Value{f.q, f.k, f.v}
 		if f.mask != nil {
-			operands = append(operands, f.mask)
+			operands = append(operands, f.perQuery(r))
 		}
 		return []*ir.Value{r.Op("Attention", operands, ir.Attr{Name: "q_num_heads", Value: f.heads},
 			ir.Attr{Name: "kv_num_heads", Value: f.heads}, ir.Attr{Name: "scale", Value: float32(f.scale)})}
 	})
+}
+
+// perQuery returns the mask with a row for every query, as runtimes want it:
+// an exporter's mask is often one row for all. The rows are counted on the
+// mask where there are as many queries as keys, so that attentions that share
+// a mask share this too.
+func (f *found) perQuery(r *passes.Rewriter) *ir.Value {
+	d := f.mask.Type.Dims
+	queries := f.q.Type.Dims[1]
+	if !d[len(d)-2].IsInt(1) || queries.IsInt(1) {
+		return f.mask
+	}
+	from, axis := f.q, int64(1)
+	if d[len(d)-1].Equal(queries) {
+		from, axis = f.mask, int64(len(d)-1)
+	}
+	rows := r.Op("Shape", []*ir.Value{from}, ir.Attr{Name: "start", Value: axis}, ir.Attr{Name: "end", Value: axis + 1})
+	shape := r.Op("Concat", []*ir.Value{rows, r.Int64s(1)}, ir.Attr{Name: "axis", Value: int64(0)})
+	return r.Op("Expand", []*ir.Value{f.mask, shape})
 }
 
 // match goes from the Reshape that joins the heads up to the three inputs.
