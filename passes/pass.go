@@ -91,6 +91,13 @@ type Context struct {
 
 	pass  string
 	Stats []Stat
+	// Notes are what passes have to tell the user, a line each.
+	Notes []string
+}
+
+// Note adds a line to Notes.
+func (c *Context) Note(format string, args ...any) {
+	c.Notes = append(c.Notes, fmt.Sprintf(format, args...))
 }
 
 // Application is one change that a pass makes.

@@ -12,6 +12,7 @@ import (
 	_ "github.com/hone-ml/hone/passes/fold"
 	_ "github.com/hone-ml/hone/passes/layout"
 	_ "github.com/hone-ml/hone/passes/pad"
+	_ "github.com/hone-ml/hone/passes/quantize"
 	_ "github.com/hone-ml/hone/passes/rules"
 )
 

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/frontend/onnx"
+	"github.com/hone-ml/hone/internal/calibrate"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/tensor"
+)
+
+// compressor is a command that runs one compressing pass behind -O2, writes
+// ONNX, and shows before and after. The options of the pass are its flags.
+type compressor struct {
+	use, short string
+	pass       string
+	fixed      passes.Options // options that are no flags
+}
+
+func (x compressor) command(a *app) *cobra.Command {
+	var mf modelFlags
+	var out, data string
+	var inputs []string
+	given := map[string]*string{}
+	c := &cobra.Command{
+		Use:   x.use + " MODEL -o OUT.onnx",
+		Short: x.short,
+		Args:  exactly(1, "one model"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return usagef("%s: name the file to write: -o OUT.onnx", x.use)
+			}
+			open, err := mf.options()
+			if err != nil {
+				return err
+			}
+			m, err := hone.Open(args[0], open)
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			verify, err := verifyInputs(m, data, inputs)
+			if err != nil {
+				return err
+			}
+			p, err := newPass(x.pass, func(o passes.Options) {
+				for name, v := range given {
+					o[name] = *v
+				}
+				for name, v := range x.fixed {
+					o[name] = v
+				}
+			})
+			if err != nil {
+				return usageError{err}
+			}
+			small := hone.NewModel(m.Module().Clone())
+			ctx := passes.NewContext(cmd.Context())
+			if err := small.Optimize(ctx, "O2"); err != nil {
+				return err
+			}
+			if _, err := passes.NewPipeline(p).Run(ctx, small.Module()); err != nil {
+				return err
+			}
+			if err := small.Optimize(ctx, "dce"); err != nil {
+				return err
+			}
+			if err := onnx.WriteFile(cmd.Context(), out, small.Module(), onnx.ExportOptions{}); err != nil {
+				return err
+			}
+			for _, n := range ctx.Notes {
+				fmt.Fprintln(a.out, n)
+			}
+			return beforeAfter(cmd, a, m, out, verify)
+		},
+	}
+	c.Flags().StringVarP(&out, "output", "o", "", "the ONNX file to write")
+	c.Flags().StringVar(&data, "calibration", "", "a folder of .npy inputs (one a file, or one a folder INPUT.npy), or a text file that lists them")
+	c.Flags().StringArrayVar(&inputs, "input", nil, "an input to compare with: NAME=FILE.npy or NAME=random:SHAPE (default: the first of the calibration, or random)")
+	s, _ := passes.Lookup(x.pass)
+	for _, o := range s.Options {
+		switch _, fixed := x.fixed[o.Name]; {
+		case fixed:
+		case o.Name == "calibration":
+			given[o.Name] = &data
+		default:
+			given[o.Name] = c.Flags().String(o.Name, o.Default, o.Help)
+		}
+	}
+	mf.add(c)
+	return c
+}
+
+func newPass(name string, set func(passes.Options)) (passes.Pass, error) {
+	s, _ := passes.Lookup(name)
+	o := passes.Options{}
+	for _, opt := range s.Options {
+		o[opt.Name] = opt.Default
+	}
+	set(o)
+	return s.New(o)
+}
+
+// verifyInputs are those of --input, else the first calibration batch, else
+// random ones.
+func verifyInputs(m *hone.Model, data string, flags []string) (map[string]*tensor.Tensor, error) {
+	ports := hone.Inputs(m.Module())
+	if len(flags) > 0 || data == "" {
+		return readInputs(ports, flags)
+	}
+	batches, err := calibrate.Load(data, m.Module().Main().Body.Args)
+	if err != nil {
+		return nil, err
+	}
+	ins := map[string]*tensor.Tensor{}
+	for i, p := range ports {
+		ins[p.Name] = batches[0][i].(*tensor.Tensor)
+	}
+	return ins, nil
+}
+
+// beforeAfter reads the file that was written, runs it beside the original,
+// and shows what became of the model.
+func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path string, inputs map[string]*tensor.Tensor) error {
+	after, err := hone.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading back: %w", err)
+	}
+	defer after.Close()
+	r, err := hone.Verify(cmd.Context(), before, after, inputs, hone.VerifyOptions{})
+	if err != nil {
+		return err
+	}
+	x, y := hone.Summarize(before.Module()), hone.Summarize(after.Module())
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "\tbefore\tafter\t")
+	fmt.Fprintf(w, "size\t%s\t%s\t%.3f x\n", size(before.Bytes()), size(fileSize(path)), float64(fileSize(path))/float64(max(before.Bytes(), 1)))
+	fmt.Fprintf(w, "operators\t%d\t%d\t\n", passes.CountOps(before.Module()), passes.CountOps(after.Module()))
+	fmt.Fprintf(w, "parameters\t%d\t%d\t\n", x.Parameters, y.Parameters)
+	fmt.Fprintf(w, "zero weights\t%.1f %%\t%.1f %%\t\n", 100*zeros(before.Module()), 100*zeros(after.Module()))
+	fmt.Fprintf(w, "MACs\t%s\t%s\t\n", x.MACs, y.MACs)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	w = tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "output\tmax abs error\tSNR dB\tcosine\tsame top-1\t")
+	for _, o := range r.Outputs {
+		fmt.Fprintf(w, "%s\t%.3g\t%.1f\t%.6f\t%.1f %%\t\n", o.Name, o.MaxAbs, o.SNR, o.Cosine, 100*o.Top1)
+	}
+	return w.Flush()
+}
+
+// fileSize is that of a model with the data beside it.
+func fileSize(path string) int64 {
+	n := int64(0)
+	for _, p := range []string{path, path + ".data"} {
+		if info, err := os.Stat(p); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// zeros is the share of float weights of products and convolutions that are
+// zero.
+func zeros(m *ir.Module) float64 {
+	zero, all := 0, 0
+	for _, f := range m.Funcs {
+		f.Body.Walk(func(op *ir.Op) bool {
+			d := op.Operand(1).Data()
+			if d == nil || d.DType != tensor.Float32 || len(d.Shape) < 2 || !strings.Contains("Conv ConvTranspose MatMul Gemm", op.Name) {
+				return true
+			}
+			if t, err := d.Tensor(); err == nil {
+				for _, x := range tensor.Of[float32](t) {
+					all++
+					if x == 0 {
+						zero++
+					}
+				}
+			}
+			return true
+		})
+	}
+	return float64(zero) / float64(max(all, 1))
+}
