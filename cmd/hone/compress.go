@@ -140,12 +140,12 @@ func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path string, in
 	}
 	x, y := hone.Summarize(before.Module()), hone.Summarize(after.Module())
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tbefore\tafter\t")
-	fmt.Fprintf(w, "size\t%s\t%s\t%.3f x\n", size(before.Bytes()), size(fileSize(path)), float64(fileSize(path))/float64(max(before.Bytes(), 1)))
-	fmt.Fprintf(w, "operators\t%d\t%d\t\n", passes.CountOps(before.Module()), passes.CountOps(after.Module()))
-	fmt.Fprintf(w, "parameters\t%d\t%d\t\n", x.Parameters, y.Parameters)
-	fmt.Fprintf(w, "zero weights\t%.1f %%\t%.1f %%\t\n", 100*zeros(before.Module()), 100*zeros(after.Module()))
-	fmt.Fprintf(w, "MACs\t%s\t%s\t\n", x.MACs, y.MACs)
+	fmt.Fprintln(w, "\tbefore\tafter\t\t")
+	fmt.Fprintf(w, "size\t%s\t%s\t%.3f x\t\n", size(before.Bytes()), size(fileSize(path)), float64(fileSize(path))/float64(max(before.Bytes(), 1)))
+	fmt.Fprintf(w, "operators\t%d\t%d\t\t\n", passes.CountOps(before.Module()), passes.CountOps(after.Module()))
+	fmt.Fprintf(w, "parameters\t%d\t%d\t\t\n", x.Parameters, y.Parameters)
+	fmt.Fprintf(w, "zero weights\t%.1f %%\t%.1f %%\t\t\n", 100*zeros(before.Module()), 100*zeros(after.Module()))
+	fmt.Fprintf(w, "MACs\t%s\t%s\t\t\n", x.MACs, y.MACs)
 	if err := w.Flush(); err != nil {
 		return err
 	}
