@@ -7,11 +7,14 @@ import (
 
 	_ "github.com/hone-ml/hone/passes/attention"
 	_ "github.com/hone-ml/hone/passes/batchnorm"
+	_ "github.com/hone-ml/hone/passes/cluster"
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
 	_ "github.com/hone-ml/hone/passes/fold"
 	_ "github.com/hone-ml/hone/passes/layout"
 	_ "github.com/hone-ml/hone/passes/pad"
+	_ "github.com/hone-ml/hone/passes/precision"
+	_ "github.com/hone-ml/hone/passes/prune"
 	_ "github.com/hone-ml/hone/passes/quantize"
 	_ "github.com/hone-ml/hone/passes/rules"
 )

@@ -137,8 +137,11 @@ func ParsePatterns(text string) Patterns {
 	return ps
 }
 
-// MatchOp reports whether a pattern matches one of the names of op.
-func (ps Patterns) MatchOp(op *ir.Op) bool { return ps.match(opNames(op), make([]bool, len(ps))) }
+// MatchOp reports whether a pattern matches one of the names of op, or its
+// operator type.
+func (ps Patterns) MatchOp(op *ir.Op) bool {
+	return ps.match(append(opNames(op), op.Name), make([]bool, len(ps)))
+}
 
 func (ps Patterns) match(names []string, used []bool) bool {
 	hit := false

@@ -1,0 +1,9 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func init() { commands = append(commands, clusterCommand) }
+
+func clusterCommand(a *app) *cobra.Command {
+	return compressor{use: "cluster", short: "let weights share the values of a codebook, and write ONNX", pass: "cluster"}.command(a)
+}

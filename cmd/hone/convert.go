@@ -1,0 +1,9 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func init() { commands = append(commands, convertCommand) }
+
+func convertCommand(a *app) *cobra.Command {
+	return compressor{use: "convert", short: "compute or store in fp16 or bf16, and write ONNX", pass: "precision"}.command(a)
+}

@@ -1,0 +1,152 @@
+// Package prune removes what matters least: single weights, which become zero,
+// or whole channels, after which the tensors are smaller.
+package prune
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/passes/layers"
+	"github.com/hone-ml/hone/tensor"
+)
+
+var methods = []string{"global", "layer", "2:4", "channels"}
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "prune",
+		Help: "set the smallest weights to zero, or cut the least important channels out",
+		Options: []passes.Option{
+			{Name: "method", Default: "global", Help: "global (smallest weights of all layers), layer (of each layer), 2:4 (two of every four along the inputs), or channels"},
+			{Name: "amount", Default: "0.5", Help: "global, layer: the share of weights to zero; channels: the share of multiply-accumulates to save"},
+			{Name: "importance", Default: "l1", Help: "channels: l1 (of the weights) or batchnorm (its scale; run before fold-batchnorm)"},
+			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
+		},
+		New: newPass,
+	})
+}
+
+func newPass(o passes.Options) (passes.Pass, error) {
+	if !slices.Contains(methods, o["method"]) {
+		return nil, fmt.Errorf("prune: method=%s: choose among %s", o["method"], strings.Join(methods, ", "))
+	}
+	amount, err := strconv.ParseFloat(o["amount"], 64)
+	if err != nil || !(amount > 0 && amount < 1) {
+		return nil, fmt.Errorf("prune: amount=%s: choose a share between 0 and 1", o["amount"])
+	}
+	if i := o["importance"]; i != "l1" && i != "batchnorm" {
+		return nil, fmt.Errorf("prune: importance=%s: choose l1 or batchnorm", i)
+	}
+	exclude := layers.ParsePatterns(o["exclude"])
+	return passes.Func("prune", func(c *passes.Context, m *ir.Module) (bool, error) {
+		found, err := layers.Find(m, exclude)
+		if err != nil {
+			return false, err
+		}
+		if o["method"] == "channels" {
+			return cutChannels(c, m, found, amount, o["importance"] == "batchnorm")
+		}
+		return zeroWeights(c, found, o["method"], amount)
+	}), nil
+}
+
+func zeroWeights(c *passes.Context, found []layers.Layer, method string, amount float64) (changed bool, err error) {
+	bound := 0.0
+	if method == "global" {
+		var all []float64
+		for _, l := range found {
+			w, err := l.Values()
+			if err != nil {
+				return false, err
+			}
+			all = append(all, magnitudes(w)...)
+		}
+		bound = quantile(all, amount)
+	}
+	for _, l := range found {
+		if method == "2:4" && !divisible(l) {
+			c.Note("%s stays dense: its inputs are no multiple of 4", ops.Describe(l.Op))
+			continue
+		}
+		w, err := l.Values()
+		if err != nil {
+			return changed, err
+		}
+		ok, err := l.Replace(c, "zero-weights", func(b *ir.Builder) (*ir.Value, error) {
+			v := slices.Clone(w)
+			switch method {
+			case "2:4":
+				twoOfFour(v, l.Weight.Shape, l.In)
+			case "layer":
+				zeroBelow(v, quantile(magnitudes(w), amount))
+			default:
+				zeroBelow(v, bound)
+			}
+			return b.Tensor(tensor.Float32s(v, l.Weight.Shape...)), nil
+		})
+		changed = changed || ok
+		if err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+func magnitudes(w []float32) []float64 {
+	out := make([]float64, len(w))
+	for i, x := range w {
+		out[i] = math.Abs(float64(x))
+	}
+	return out
+}
+
+// quantile returns the value below which the share of all lie; it sorts all.
+func quantile(all []float64, share float64) float64 {
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return all[min(len(all)-1, int(share*float64(len(all))))]
+}
+
+func zeroBelow(w []float32, bound float64) {
+	for i, x := range w {
+		if math.Abs(float64(x)) < bound {
+			w[i] = 0
+		}
+	}
+}
+
+func divisible(l layers.Layer) bool { return l.Weight.Shape[l.In]%4 == 0 }
+
+// twoOfFour zeroes the two smaller of every four weights along the axis: the
+// form that sparse tensor cores multiply (Mishra et al., "Accelerating Sparse
+// Deep Neural Networks", 2021).
+func twoOfFour(w []float32, shape []int, axis int) {
+	inner := 1
+	for _, d := range shape[axis+1:] {
+		inner *= d
+	}
+	for base := 0; base < len(w); base += 4 * inner {
+		for i := range inner {
+			at := []int{base + i, base + i + inner, base + i + 2*inner, base + i + 3*inner}
+			slices.SortStableFunc(at, func(a, b int) int {
+				x, y := math.Abs(float64(w[a])), math.Abs(float64(w[b]))
+				switch {
+				case x < y:
+					return -1
+				case x > y:
+					return 1
+				}
+				return 0
+			})
+			w[at[0]], w[at[1]] = 0, 0
+		}
+	}
+}
