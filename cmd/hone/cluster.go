@@ -5,5 +5,5 @@ import "github.com/spf13/cobra"
 func init() { commands = append(commands, clusterCommand) }
 
 func clusterCommand(a *app) *cobra.Command {
-	return compressor{use: "cluster", short: "let weights share the values of a codebook, and write ONNX", pass: "cluster"}.command(a)
+	return compressor{use: "cluster", short: "let weights share the values of a codebook, and write ONNX", pass: "cluster", after: "dce"}.command(a)
 }

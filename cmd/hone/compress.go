@@ -12,6 +12,7 @@ import (
 	"github.com/hone-ml/hone/frontend/onnx"
 	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/tensor"
 )
@@ -21,13 +22,13 @@ import (
 type compressor struct {
 	use, short string
 	pass       string
-	fixed      passes.Options // options that are no flags
+	after      string // the pipeline that follows
 }
 
 func (x compressor) command(a *app) *cobra.Command {
 	var mf modelFlags
 	var out, data string
-	var inputs []string
+	var in inputFlags
 	given := map[string]*string{}
 	c := &cobra.Command{
 		Use:   x.use + " MODEL -o OUT.onnx",
@@ -37,16 +38,15 @@ func (x compressor) command(a *app) *cobra.Command {
 			if out == "" {
 				return usagef("%s: name the file to write: -o OUT.onnx", x.use)
 			}
-			open, err := mf.options()
-			if err != nil {
+			if err := checkOutput(out); err != nil {
 				return err
 			}
-			m, err := hone.Open(args[0], open)
+			m, err := mf.open(args[0])
 			if err != nil {
 				return err
 			}
 			defer m.Close()
-			verify, err := verifyInputs(m, data, inputs)
+			verify, err := verifyInputs(cmd, a, m, data, &in)
 			if err != nil {
 				return err
 			}
@@ -54,22 +54,19 @@ func (x compressor) command(a *app) *cobra.Command {
 				for name, v := range given {
 					o[name] = *v
 				}
-				for name, v := range x.fixed {
-					o[name] = v
-				}
 			})
 			if err != nil {
 				return usageError{err}
 			}
 			small := hone.NewModel(m.Module().Clone())
 			ctx := passes.NewContext(cmd.Context())
-			if err := small.Optimize(ctx, "O2"); err != nil {
+			if err := small.Optimize(ctx, x.before(given)); err != nil {
 				return err
 			}
 			if _, err := passes.NewPipeline(p).Run(ctx, small.Module()); err != nil {
 				return err
 			}
-			if err := small.Optimize(ctx, "dce"); err != nil {
+			if err := small.Optimize(ctx, x.after); err != nil {
 				return err
 			}
 			if err := onnx.WriteFile(cmd.Context(), out, small.Module(), onnx.ExportOptions{}); err != nil {
@@ -83,19 +80,26 @@ func (x compressor) command(a *app) *cobra.Command {
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "the ONNX file to write")
 	c.Flags().StringVar(&data, "calibration", "", "a folder of .npy inputs (one a file, or one a folder INPUT.npy), or a text file that lists them")
-	c.Flags().StringArrayVar(&inputs, "input", nil, "an input to compare with: NAME=FILE.npy or NAME=random:SHAPE (default: the first of the calibration, or random)")
+	in.add(c)
 	s, _ := passes.Lookup(x.pass)
 	for _, o := range s.Options {
-		switch _, fixed := x.fixed[o.Name]; {
-		case fixed:
-		case o.Name == "calibration":
+		if o.Name == "calibration" {
 			given[o.Name] = &data
-		default:
+		} else {
 			given[o.Name] = c.Flags().String(o.Name, o.Default, o.Help)
 		}
 	}
 	mf.add(c)
 	return c
+}
+
+// before is the pipeline that the pass wants: folded batch norms, unless they
+// are what it goes by.
+func (x compressor) before(given map[string]*string) string {
+	if i := given["importance"]; i != nil && *i == "batchnorm" {
+		return "O1"
+	}
+	return "O2"
 }
 
 func newPass(name string, set func(passes.Options)) (passes.Pass, error) {
@@ -110,10 +114,10 @@ func newPass(name string, set func(passes.Options)) (passes.Pass, error) {
 
 // verifyInputs are those of --input, else the first calibration batch, else
 // random ones.
-func verifyInputs(m *hone.Model, data string, flags []string) (map[string]*tensor.Tensor, error) {
+func verifyInputs(cmd *cobra.Command, a *app, m *hone.Model, data string, in *inputFlags) (map[string]*tensor.Tensor, error) {
 	ports := hone.Inputs(m.Module())
-	if len(flags) > 0 || data == "" {
-		return readInputs(ports, flags)
+	if cmd.Flags().Changed("input") || data == "" {
+		return in.read(cmd.Context(), a, ports, nil, true)
 	}
 	batches, err := calibrate.Load(data, m.Module().Main().Body.Args)
 	if err != nil {
@@ -145,7 +149,8 @@ func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path string, in
 	fmt.Fprintf(w, "operators\t%d\t%d\t\t\n", passes.CountOps(before.Module()), passes.CountOps(after.Module()))
 	fmt.Fprintf(w, "parameters\t%d\t%d\t\t\n", x.Parameters, y.Parameters)
 	fmt.Fprintf(w, "zero weights\t%.1f %%\t%.1f %%\t\t\n", 100*zeros(before.Module()), 100*zeros(after.Module()))
-	fmt.Fprintf(w, "MACs\t%s\t%s\t\t\n", x.MACs, y.MACs)
+	p, q := macs(before.Module()), macs(after.Module())
+	fmt.Fprintf(w, "MACs at batch 1\t%.4g\t%.4g\t%.3f x\t\n", p, q, q/max(p, 1))
 	if err := w.Flush(); err != nil {
 		return err
 	}
@@ -166,6 +171,27 @@ func fileSize(path string) int64 {
 		}
 	}
 	return n
+}
+
+// macs counts the multiply-accumulates, every size that is not known taken as
+// one.
+func macs(m *ir.Module) float64 {
+	sum := ir.Const(0)
+	for _, f := range m.Funcs {
+		f.Body.Walk(func(op *ir.Op) bool {
+			sum = sum.Add(ops.MACs(op))
+			return true
+		})
+	}
+	vals := map[string]int64{}
+	for _, s := range sum.Symbols() {
+		vals[s] = 1
+	}
+	n, err := sum.Eval(vals)
+	if err != nil {
+		return 0
+	}
+	return float64(n)
 }
 
 // zeros is the share of float weights of products and convolutions that are

@@ -5,5 +5,5 @@ import "github.com/spf13/cobra"
 func init() { commands = append(commands, convertCommand) }
 
 func convertCommand(a *app) *cobra.Command {
-	return compressor{use: "convert", short: "compute or store in fp16 or bf16, and write ONNX", pass: "precision"}.command(a)
+	return compressor{use: "convert", short: "compute or store in fp16 or bf16, and write ONNX", pass: "precision", after: "dce"}.command(a)
 }

@@ -5,5 +5,5 @@ import "github.com/spf13/cobra"
 func init() { commands = append(commands, pruneCommand) }
 
 func pruneCommand(a *app) *cobra.Command {
-	return compressor{use: "prune", short: "set weights to zero, or cut whole channels, and write ONNX", pass: "prune"}.command(a)
+	return compressor{use: "prune", short: "set weights to zero, or cut whole channels, and write ONNX", pass: "prune", after: "O2"}.command(a)
 }

@@ -29,8 +29,8 @@ func TestDigitsStayRight(t *testing.T) {
 		pipeline string
 		drop     float64
 	}{
-		{"O2,prune{method=global,amount=0.4},dce", 1},
-		{"O2,prune{method=layer,amount=0.3},dce", 1},
+		{"O2,prune{method=global,amount=0.2},dce", 1},
+		{"O2,prune{method=layer,amount=0.2},dce", 1},
 	} {
 		m := digitstest.Module(t)
 		require.NoError(t, digitstest.Optimize(t, m, c.pipeline))

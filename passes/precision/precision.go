@@ -1,0 +1,262 @@
+// Package precision converts a float32 model to float16 or bfloat16: whole ops
+// where ONNX defines them for the type, or the weights alone.
+package precision
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/hone-ml/hone/internal/calibrate"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/passes/layers"
+	"github.com/hone-ml/hone/ref"
+	"github.com/hone-ml/hone/tensor"
+)
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "precision",
+		Help: "compute and store in fp16 or bf16; inputs and outputs stay float32",
+		Options: []passes.Option{
+			{Name: "precision", Default: "fp16", Help: "fp16 or bf16"},
+			{Name: "scope", Default: "all", Help: "all, or weights: stored small, computed in float32"},
+			{Name: "calibration", Help: "inputs as for quantize: ops whose values leave the type's range stay float32"},
+			{Name: "exclude", Help: "ops to leave in float32: names or operator types, | between them, * for any text"},
+		},
+		New: newPass,
+	})
+}
+
+type pass struct {
+	to          tensor.DType
+	max         float64 // the largest number of the type
+	calibration string
+	exclude     layers.Patterns
+	stats       map[*ir.Value]*calibrate.Stats
+}
+
+func newPass(o passes.Options) (passes.Pass, error) {
+	p := &pass{calibration: o["calibration"], exclude: layers.ParsePatterns(o["exclude"])}
+	switch o["precision"] {
+	case "fp16":
+		p.to, p.max = tensor.Float16, 65504
+	case "bf16":
+		p.to, p.max = tensor.BFloat16, 0x1.fep127
+	default:
+		return nil, fmt.Errorf("precision: precision=%s: choose fp16 or bf16", o["precision"])
+	}
+	run := p.all
+	switch o["scope"] {
+	case "all":
+	case "weights":
+		run = p.weights
+	default:
+		return nil, fmt.Errorf("precision: scope=%s: choose all or weights", o["scope"])
+	}
+	return passes.Func("precision", run), nil
+}
+
+// weights stores every large constant in the type, behind a Cast.
+func (p *pass) weights(c *passes.Context, m *ir.Module) (changed bool, err error) {
+	for _, f := range m.Funcs {
+		for op := range f.Body.Ops() {
+			d := op.Result(0).Data()
+			if d == nil || d.DType != tensor.Float32 || d.Len() < 16 || op.Unused() || p.exclude.MatchOp(op) {
+				continue
+			}
+			t, fits, err := p.narrow(d)
+			if err != nil {
+				return changed, err
+			}
+			if !fits {
+				c.Note("%s stays float32: it holds numbers beyond %g", ops.Describe(op), p.max)
+				continue
+			}
+			ok, err := c.Apply("narrow-weights", op, nil, func(r *passes.Rewriter) []*ir.Value {
+				return []*ir.Value{r.Op("Cast", []*ir.Value{r.Tensor(t)}, cast(tensor.Float32))}
+			})
+			changed = changed || ok
+			if err != nil {
+				return changed, err
+			}
+		}
+	}
+	return changed, nil
+}
+
+func cast(to tensor.DType) ir.Attr { return ir.Attr{Name: "to", Value: int64(to)} }
+
+// narrow converts a constant, and reports whether its finite numbers stay so.
+func (p *pass) narrow(d *ir.Data) (*tensor.Tensor, bool, error) {
+	t, err := d.Tensor()
+	if err != nil {
+		return nil, false, err
+	}
+	for _, x := range tensor.Of[float32](t) {
+		if a := math.Abs(float64(x)); a > p.max && !math.IsInf(a, 0) {
+			return nil, false, nil
+		}
+	}
+	y, err := ref.Cast(t, p.to, ref.CastOptions{})
+	return y, true, err
+}
+
+// all converts every op that ONNX defines for the type. Each one is converted
+// by itself, a Cast around every operand and result; where the result of one is
+// the operand of the next, the pair of casts between them is left out.
+func (p *pass) all(c *passes.Context, m *ir.Module) (changed bool, err error) {
+	if err := p.observe(c, m); err != nil {
+		return false, err
+	}
+	wide := map[*ir.Value]*ir.Value{} // a float32 value that stands for a narrow one
+	narrow := map[*ir.Value]*ir.Value{}
+	for _, f := range m.Funcs {
+		for op := range f.Body.Ops() {
+			vars := p.variables(op)
+			if len(vars) == 0 {
+				continue
+			}
+			if why := p.overflows(op); why != "" {
+				c.Note("%s stays float32: %s", ops.Describe(op), why)
+				continue
+			}
+			ok, err := c.Change("narrow-op", op, func() error { return p.convert(op, vars, wide, narrow) })
+			changed = changed || ok
+			if err != nil {
+				return changed, err
+			}
+		}
+	}
+	return changed, nil
+}
+
+// observe runs the calibration, if there is one.
+func (p *pass) observe(c *passes.Context, m *ir.Module) error {
+	if p.calibration == "" {
+		return nil
+	}
+	batches, err := calibrate.Load(p.calibration, m.Main().Body.Args)
+	if err != nil {
+		return err
+	}
+	p.stats, err = calibrate.Observe(c, m, batches, func(*ir.Value) bool { return true }, false)
+	if err != nil {
+		return err
+	}
+	worst, tiny, all := 0.0, int64(0), int64(0)
+	for _, s := range p.stats {
+		worst = max(worst, s.AbsMax())
+		tiny, all = tiny+s.Tiny, all+s.Count
+	}
+	c.Note("calibration: the largest magnitude is %.4g, %s ends at %.5g; %.4f %% of the elements are below 2^-24", worst, p.to, p.max, 100*float64(tiny)/float64(max(all, 1)))
+	return nil
+}
+
+// variables returns the type variables of op that can turn narrow; nil where
+// op stays as it is.
+func (p *pass) variables(op *ir.Op) []string {
+	s := ops.SchemaOf(op.Name)
+	if s == nil || len(op.Regions) > 0 || p.exclude.MatchOp(op) || op.Name == "Cast" || op.Name == ir.ConstantName {
+		return nil
+	}
+	for _, v := range slices.Concat(op.Operands(), op.Results()) {
+		if v != nil && !v.Type.IsTensor() {
+			return nil
+		}
+	}
+	var vars []string
+	for i, v := range op.Operands() {
+		f := formal(s.Inputs, i)
+		if v != nil && f != nil && v.Type.DType == tensor.Float32 && slices.Contains(s.Types[f.Type], p.to.String()) && !slices.Contains(vars, f.Type) {
+			vars = append(vars, f.Type)
+		}
+	}
+	return vars
+}
+
+// formal returns the parameter that stands for operand or result i.
+func formal(params []ops.Param, i int) *ops.Param {
+	if n := len(params); i >= n && n > 0 && params[n-1].Variadic {
+		i = n - 1
+	}
+	if i >= len(params) {
+		return nil
+	}
+	return &params[i]
+}
+
+// overflows says why op must stay float32, "" where it need not.
+func (p *pass) overflows(op *ir.Op) string {
+	for _, v := range slices.Concat(op.Operands(), op.Results()) {
+		if v == nil || v.Type.DType != tensor.Float32 {
+			continue
+		}
+		if d := v.Data(); d != nil {
+			if _, fits, err := p.narrow(d); err == nil && !fits {
+				return fmt.Sprintf("a constant of it is beyond %g", p.max)
+			}
+		}
+		if s := p.stats[v]; s != nil && s.AbsMax() > p.max {
+			return fmt.Sprintf("its values reach %.4g, beyond %g", s.AbsMax(), p.max)
+		}
+	}
+	return ""
+}
+
+func (p *pass) convert(op *ir.Op, vars []string, wide, narrow map[*ir.Value]*ir.Value) error {
+	s := ops.SchemaOf(op.Name)
+	for i, v := range op.Operands() {
+		f := formal(s.Inputs, i)
+		if v == nil || f == nil || v.Type.DType != tensor.Float32 || !slices.Contains(vars, f.Type) {
+			continue
+		}
+		n := wide[v]
+		if n == nil {
+			n = narrow[v]
+		}
+		if n == nil {
+			var err error
+			if n, err = p.narrowed(op, v); err != nil {
+				return err
+			}
+			narrow[v] = n
+		}
+		op.SetOperand(i, n)
+	}
+	b := ir.After(op)
+	for i, r := range op.Results() {
+		f := formal(s.Outputs, i)
+		if f == nil || r.Type.DType != tensor.Float32 || !slices.Contains(vars, f.Type) {
+			continue
+		}
+		origin := r.Origin
+		w := b.Op("Cast", []*ir.Value{nil}, []ir.Type{r.Type}, cast(tensor.Float32))
+		r.ReplaceAllUsesWith(w.Result(0))
+		r.Type, r.Origin = r.Type.WithDType(p.to), ir.Origin{}
+		w.SetOperand(0, r)
+		w.Result(0).Origin = origin
+		wide[w.Result(0)] = r
+		if st := p.stats[r]; st != nil {
+			p.stats[w.Result(0)] = st
+		}
+	}
+	return nil
+}
+
+// narrowed inserts the narrow form of a value before op.
+func (p *pass) narrowed(op *ir.Op, v *ir.Value) (*ir.Value, error) {
+	if d := v.Data(); d != nil {
+		t, _, err := p.narrow(d)
+		if err != nil {
+			return nil, err
+		}
+		n := ir.Before(op).Tensor(t)
+		n.Origin = v.Origin
+		return n, nil
+	}
+	c := ir.Before(op).Op("Cast", []*ir.Value{v}, []ir.Type{v.Type.WithDType(p.to)}, cast(p.to))
+	return c.Result(0), nil
+}
