@@ -90,6 +90,7 @@ type Context struct {
 	Timing io.Writer
 
 	pass  string
+	watch map[string]int // applications by label, in a fixpoint group that does not end
 	Stats []Stat
 	// Notes are what passes have to tell the user, a line each.
 	Notes []string

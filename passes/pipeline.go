@@ -26,6 +26,10 @@ type Pipeline struct {
 // after so many rounds has rules that undo each other.
 const maxRounds = 50
 
+// watched is the number of last rounds whose applications are remembered, to
+// name the rules that undo each other.
+const watched = 4
+
 // Options are the options that a pipeline gives to a pass, completed with
 // defaults. Values that stand alone read as true.
 type Options map[string]string
@@ -41,6 +45,8 @@ func (p *Pipeline) Steps() []Pass { return p.steps }
 
 // Run runs the passes in order.
 func (p *Pipeline) Run(c *Context, m *ir.Module) (bool, error) {
+	outer := c.watch
+	defer func() { c.watch = outer }()
 	any := false
 	for round := 0; ; round++ {
 		changed := false
@@ -56,7 +62,10 @@ func (p *Pipeline) Run(c *Context, m *ir.Module) (bool, error) {
 			return any, nil
 		}
 		if round == maxRounds {
-			return any, fmt.Errorf("%s still changes the module after %d rounds: two of its rules undo each other", p.text, maxRounds)
+			return any, fmt.Errorf("%s still changes the module after %d rounds: %s", p.text, maxRounds, c.unstable())
+		}
+		if round == maxRounds-watched {
+			c.watch = map[string]int{}
 		}
 	}
 }
@@ -77,11 +86,29 @@ func NewPipeline(steps ...Pass) *Pipeline {
 	return &Pipeline{steps: steps, text: strings.Join(names, ",")}
 }
 
+// Fix makes a group that repeats its passes until none changes anything.
+func Fix(steps ...Pass) *Pipeline {
+	p := NewPipeline(steps...)
+	p.fix, p.text = true, "fix("+p.text+")"
+	return p
+}
+
 // levels are the named pipelines.
 var levels = map[string]string{}
 
 // RegisterLevel names a pipeline: "O2". It may be used as a step of others.
-func RegisterLevel(name, text string) { levels[name] = text }
+// It panics where the text is wrong or breaks an order: named pipelines are
+// part of the program.
+func RegisterLevel(name, text string) {
+	p, err := ParsePipeline(text)
+	if err == nil {
+		err = CheckOrder(p)
+	}
+	if err != nil {
+		panic("passes: " + name + ": " + err.Error())
+	}
+	levels[name] = text
+}
 
 // Level returns the text of a named pipeline.
 func Level(name string) (string, bool) { t, ok := levels[name]; return t, ok }

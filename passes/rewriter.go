@@ -2,7 +2,9 @@ package passes
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
@@ -73,7 +75,29 @@ func (c *Context) allow(rule string, op *ir.Op) bool {
 		c.OnApply(Application{c.Applied, c.pass, rule, op})
 	}
 	c.Applied++
+	if c.watch != nil {
+		c.watch[c.label(rule)]++
+	}
 	return true
+}
+
+func (c *Context) label(rule string) string {
+	if rule == "" {
+		return "pass " + c.pass
+	}
+	return "rule " + rule + " of pass " + c.pass
+}
+
+// unstable names what was applied in the rounds that were watched.
+func (c *Context) unstable() string {
+	names := slices.Sorted(maps.Keys(c.watch))
+	switch len(names) {
+	case 0:
+		return "a pass says that it changes what it does not"
+	case 1:
+		return names[0] + " matches what it makes"
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1] + " undo each other"
 }
 
 // Op inserts an op with its types inferred and returns its first result.

@@ -20,6 +20,18 @@ import (
 )
 
 func init() {
+	for _, o := range []struct{ first, then, reason string }{
+		{"fold-constants", "recognize", "patterns hold constants, which exporters write as ops"},
+		{"recognize", "sink-transposes", "patterns look at the last axis, which a Transpose moves"},
+		{"sink-transposes", "fold-scale", "a scale reaches the Conv only where no Transpose stands between"},
+		{"sink-transposes", "fold-pad", "a Pad reaches the Conv only where no Transpose stands between"},
+		{"fold-batchnorm", "fold-scale", "a BatchNormalization that no Conv takes becomes a Mul and an Add, which other weights take"},
+		{"recognize", "recognize-attention", "a pattern that ends in a Reshape or Softmax must have what is before it in one piece"},
+		{"recognize-attention", "merge-matmuls", "only MatMuls that feed an Attention are merged"},
+		{"cse", "dce", "what is computed once leaves ops that nobody reads"},
+	} {
+		passes.RegisterOrder(o.first, o.then, o.reason)
+	}
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
 		{"O1", "fix(fold-constants,simplify,cse,dce)"},

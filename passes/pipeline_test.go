@@ -1,0 +1,54 @@
+package passes_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/passes/rewrite"
+)
+
+func parse(t *testing.T, text string) *passes.Pipeline {
+	p, err := passes.ParsePipeline(text)
+	require.NoError(t, err)
+	return p
+}
+
+func TestOrdersAreCheckedWithTheirReason(t *testing.T) {
+	require.NoError(t, passes.CheckOrder(parse(t, "fix(fold-constants,recognize,sink-transposes,fold-scale)")))
+	require.NoError(t, passes.CheckOrder(parse(t, "fold-scale")), "an order binds only where both are there")
+	require.ErrorContains(t, passes.CheckOrder(parse(t, "fix(fold-scale,sink-transposes)")),
+		"fold-scale stands before sink-transposes: a scale reaches the Conv only where no Transpose stands between")
+	require.PanicsWithValue(t, "passes: bad: pipeline O1,fix(sink-transposes,recognize): sink-transposes stands before recognize: patterns look at the last axis, which a Transpose moves",
+		func() { passes.RegisterLevel("bad", "O1,fix(sink-transposes,recognize)") })
+	require.Panics(t, func() { passes.RegisterOrder("dce", "no-such-pass", "") })
+}
+
+// Rules that undo each other never end: they are named, and nobody else is.
+func TestRulesThatUndoEachOtherAreNamed(t *testing.T) {
+	for _, c := range []struct{ name, rules, want string }{
+		{"a pair", "rule to-sub\nmatch Add(x, y)\nemit Sub(x, Neg(y))\nrule to-add\nmatch Sub(x, Neg(y))\nemit Add(x, y)\nrule once\nmatch Abs(Abs(x))\nemit Abs(x)",
+			"rule to-add of pass unstable and rule to-sub of pass unstable undo each other"},
+		{"one alone", "rule turn\nmatch Add(x, y)\nemit Add(y, x)", "rule turn of pass unstable matches what it makes"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rules, err := rewrite.Parse("unstable.rules", c.rules)
+			require.NoError(t, err)
+			pass := rewrite.NewSet(rules).Pass("unstable")
+			m, err := ir.Parse(`module @t opset=28
+func @main(%x: f32[4], %y: f32[4]) -> (z: f32[4]) {
+  %0 = Abs(%x) : f32[4]
+  %1 = Abs(%0) : f32[4]
+  %2 = Add(%1, %y) : f32[4]
+  return(%2)
+}`, ir.ParseOptions{})
+			require.NoError(t, err)
+			group := passes.Fix(pass)
+			_, err = group.Run(passes.NewContext(t.Context()), m)
+			require.ErrorContains(t, err, c.want)
+			require.NotContains(t, err.Error(), "once")
+		})
+	}
+}
