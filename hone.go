@@ -24,7 +24,6 @@ import (
 
 	"github.com/hone-ml/hone/backends/cpu"
 	"github.com/hone-ml/hone/frontend/onnx"
-	"github.com/hone-ml/hone/internal/atomicfile"
 	"github.com/hone-ml/hone/internal/bundle"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
@@ -244,7 +243,7 @@ func (c *Compiled) Module() *ir.Module { return c.module }
 
 // WriteFile writes the bundle; the file appears when it is whole.
 func (c *Compiled) WriteFile(ctx context.Context, path string) error {
-	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return bundle.Write(f, c.module, c.extra...) })
+	return cpu.WriteBundle(ctx, path, c.module, c.extra...)
 }
 
 // Session starts a session on the module without a file in between.

@@ -21,6 +21,7 @@ func init() { commands = append(commands, compileCommand) }
 type compileFlags struct {
 	modelFlags
 	passFlags
+	backendFlags
 	out, preprocess string
 }
 
@@ -30,11 +31,17 @@ func compileCommand(a *app) *cobra.Command {
 		Use:   "compile MODEL.onnx -o MODEL.hone",
 		Short: "optimize a model and pack it for deployment",
 		Args:  exactly(1, "one model"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return f.run(cmd, a, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.explain || f.backend != "cpu" {
+				return f.runBackend(cmd, a, args[0])
+			}
+			return f.run(cmd, a, args[0])
+		},
 	}
 	c.Flags().StringVarP(&f.out, "output", "o", "", "the file to write (default: the model's name with .hone)")
 	c.Flags().StringVar(&f.preprocess, "preprocess", "", preprocessHelp+"; kept in the bundle")
 	f.passFlags.add(c)
+	f.backendFlags.add(c)
 	f.modelFlags.add(c)
 	return c
 }
