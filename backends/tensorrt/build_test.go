@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 }
 
 // needLibrary skips a test, by name, where there is no TensorRT to build with.
-func needLibrary(t *testing.T) {
+func needLibrary(t testing.TB) {
 	t.Helper()
 	if _, err := Find(t.Context()); err != nil {
 		t.Skipf("%s is skipped: it builds a real plan: %v", t.Name(), err)
