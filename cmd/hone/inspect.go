@@ -18,6 +18,7 @@ func init() { commands = append(commands, inspectCommand) }
 func inspectCommand(a *app) *cobra.Command {
 	var mf modelFlags
 	var asJSON, asIR bool
+	var d drawings
 	c := &cobra.Command{
 		Use:   "inspect MODEL",
 		Short: "show what is in a model, an IR dump or a bundle",
@@ -28,6 +29,9 @@ func inspectCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer m.Close()
+			if d.any() {
+				return d.write(cmd, a, m)
+			}
 			if asIR {
 				return ir.Fprint(a.out, m.Module(), ir.PrintOptions{})
 			}
@@ -49,6 +53,7 @@ func inspectCommand(a *app) *cobra.Command {
 	}
 	c.Flags().BoolVar(&asIR, "ir", false, "print the IR as text")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	d.add(c)
 	mf.add(c)
 	return c
 }

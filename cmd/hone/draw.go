@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/internal/atomicfile"
+	"github.com/hone-ml/hone/internal/report"
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+)
+
+// drawings are the flags of inspect that write a file each.
+type drawings struct {
+	html, svg, dot string
+	passFlags
+}
+
+func (d *drawings) add(c *cobra.Command) {
+	c.Flags().StringVar(&d.html, "html", "", "write a page with the graph before and after each pass")
+	c.Flags().StringVar(&d.svg, "svg", "", "write the graph as a picture")
+	c.Flags().StringVar(&d.dot, "dot", "", "write the graph in Graphviz's language")
+	c.Flags().StringVar(&d.pipeline, "pipeline", "", "the passes that the page shows, for example 'fold-constants,cse,dce'")
+	c.Flags().IntVarP(&d.level, "level", "O", 2, "or an optimization level: 0 to 3")
+	c.Flags().StringArrayVar(&d.rules, "rules", nil, "a file of rewrite rules that the page shows first")
+}
+
+func (d *drawings) any() bool { return d.html != "" || d.svg != "" || d.dot != "" }
+
+func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model) error {
+	outs := []struct {
+		path string
+		draw func(io.Writer) error
+	}{
+		{d.svg, func(w io.Writer) error { return report.Draw(m.Module()).WriteSVG(w) }},
+		{d.dot, func(w io.Writer) error { return report.Draw(m.Module()).WriteDOT(w) }},
+		{d.html, func(w io.Writer) error { return d.page(cmd, m, w) }},
+	}
+	for _, o := range outs {
+		if o.path == "" {
+			continue
+		}
+		if err := checkOutput(o.path); err != nil {
+			return err
+		}
+		if err := atomicfile.Write(cmd.Context(), o.path, func(f *atomicfile.File) error { return o.draw(f) }); err != nil {
+			return err
+		}
+		fmt.Fprintf(a.out, "wrote %s\n", o.path)
+	}
+	return nil
+}
+
+// page writes the HTML page. A model that is past the core level has no passes
+// to show.
+func (d *drawings) page(cmd *cobra.Command, m *hone.Model, w io.Writer) error {
+	module := m.Module()
+	facts := []report.Fact{{Name: "file", Value: m.Path()}, {Name: "level", Value: module.Level.String()}}
+	if module.Level != ir.Core {
+		return report.Inspect(module.Name, module, nil, []report.Step{{Title: "as read", Graph: report.Draw(module)}}, facts...).Write(w)
+	}
+	text, err := d.text()
+	if err != nil {
+		return err
+	}
+	pipeline, err := passes.ParsePipeline(text)
+	if err != nil {
+		return err
+	}
+	steps, after, err := report.History(passes.NewContext(cmd.Context()), module, func(c *passes.Context, m *ir.Module) error {
+		if err := d.userRules(c, m); err != nil {
+			return err
+		}
+		_, err := pipeline.Run(c, m)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	facts = append(facts, report.Fact{Name: "passes", Value: pipeline.Name()})
+	return report.Inspect(module.Name, module, after, steps, facts...).Write(w)
+}
