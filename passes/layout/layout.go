@@ -68,6 +68,9 @@ func visit(c *passes.Context, op *ir.Op) (bool, error) {
 		return false, nil
 	}
 	if op.Name == "Transpose" {
+		if perm(op.Operand(0)) != nil {
+			return compose(c, op)
+		}
 		return padFirst(c, op)
 	}
 	switch {
@@ -205,6 +208,22 @@ func operand(op *ir.Op, i int, v *ir.Value, p []int64) func(*passes.Rewriter) *i
 		return nil
 	}
 	return func(r *passes.Rewriter) *ir.Value { return r.Tensor(moved) }
+}
+
+// compose replaces a Transpose of a Transpose by one.
+func compose(c *passes.Context, op *ir.Op) (bool, error) {
+	inner := op.Operand(0).Def()
+	p, q := perm(op.Operand(0)), perm(op.Result(0))
+	if len(p) != len(q) || inner.Block() != op.Block() {
+		return false, nil
+	}
+	both := make([]int64, len(q))
+	for i, n := range q {
+		both[i] = p[n]
+	}
+	return c.Apply("compose", op, []*ir.Op{inner}, func(r *passes.Rewriter) []*ir.Value {
+		return []*ir.Value{r.Op("Transpose", []*ir.Value{inner.Operand(0)}, ir.Attr{Name: "perm", Value: both})}
+	})
 }
 
 // padFirst replaces Transpose(Pad(x)) by Pad(Transpose(x)): the Pad is then
