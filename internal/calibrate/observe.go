@@ -25,30 +25,39 @@ type Stats struct {
 // AbsMax returns the largest magnitude.
 func (s *Stats) AbsMax() float64 { return math.Max(math.Abs(s.Min), math.Abs(s.Max)) }
 
+// Each runs the module on every batch and shows the float32 values as they are
+// computed.
+func Each(ctx context.Context, m *ir.Module, batches []Batch, see func(v *ir.Value, t *tensor.Tensor)) error {
+	p := interp.New(m)
+	for i, b := range batches {
+		_, err := p.Run(ctx, b, interp.Options{Observe: func(v *ir.Value, x tensor.Value) {
+			if t, ok := x.(*tensor.Tensor); ok && t.DType == tensor.Float32 {
+				see(v, t)
+			}
+		}})
+		if err != nil {
+			return fmt.Errorf("calibration batch %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
 // Observe runs the module on every batch and measures the float32 values that
 // want names. A histogram takes a second round of runs.
 func Observe(ctx context.Context, m *ir.Module, batches []Batch, want func(*ir.Value) bool, histogram bool) (map[*ir.Value]*Stats, error) {
 	stats := map[*ir.Value]*Stats{}
 	round := func(see func(s *Stats, x []float32)) error {
-		p := interp.New(m)
-		for i, b := range batches {
-			_, err := p.Run(ctx, b, interp.Options{Observe: func(v *ir.Value, x tensor.Value) {
-				t, ok := x.(*tensor.Tensor)
-				if !ok || t.DType != tensor.Float32 || !want(v) {
-					return
-				}
-				s := stats[v]
-				if s == nil {
-					s = &Stats{Min: math.Inf(1), Max: math.Inf(-1)}
-					stats[v] = s
-				}
-				see(s, tensor.Of[float32](t))
-			}})
-			if err != nil {
-				return fmt.Errorf("calibration batch %d: %w", i, err)
+		return Each(ctx, m, batches, func(v *ir.Value, t *tensor.Tensor) {
+			if !want(v) {
+				return
 			}
-		}
-		return nil
+			s := stats[v]
+			if s == nil {
+				s = &Stats{Min: math.Inf(1), Max: math.Inf(-1)}
+				stats[v] = s
+			}
+			see(s, tensor.Of[float32](t))
+		})
 	}
 	if err := round((*Stats).extend); err != nil || !histogram {
 		return stats, err

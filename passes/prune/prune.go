@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
@@ -26,6 +27,7 @@ func init() {
 			{Name: "method", Default: "global", Help: "global (smallest weights of all layers), layer (of each layer), 2:4 (two of every four along the inputs), or channels"},
 			{Name: "amount", Default: "0.5", Help: "global, layer: the share of weights to zero; channels: the share of multiply-accumulates to save"},
 			{Name: "importance", Default: "l1", Help: "channels: l1 (of the weights) or batchnorm (its scale; run before fold-batchnorm)"},
+			{Name: "calibration", Help: "global, layer, 2:4: inputs as for quantize: the weights that stay make up for those that go"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
 		New: newPass,
@@ -52,11 +54,19 @@ func newPass(o passes.Options) (passes.Pass, error) {
 		if o["method"] == "channels" {
 			return cutChannels(c, m, found, amount, o["importance"] == "batchnorm")
 		}
-		return zeroWeights(c, found, o["method"], amount)
+		var batches []calibrate.Batch
+		if path := o["calibration"]; path != "" {
+			if batches, err = calibrate.Load(path, m.Main().Body.Args); err != nil {
+				return false, err
+			}
+		}
+		return zeroWeights(c, m, found, o["method"], amount, batches)
 	}), nil
 }
 
-func zeroWeights(c *passes.Context, found []layers.Layer, method string, amount float64) (changed bool, err error) {
+// zeroWeights prunes layer by layer; with batches, each layer is made up for
+// the inputs that the layers before it, pruned already, give it.
+func zeroWeights(c *passes.Context, m *ir.Module, found []layers.Layer, method string, amount float64, batches []calibrate.Batch) (changed bool, err error) {
 	bound := 0.0
 	if method == "global" {
 		var all []float64
@@ -79,6 +89,16 @@ func zeroWeights(c *passes.Context, found []layers.Layer, method string, amount 
 			return changed, err
 		}
 		ok, err := l.Replace(c, "zero-weights", func(b *ir.Builder) (*ir.Value, error) {
+			if mo := newMoments(l); mo != nil && len(batches) > 0 {
+				if err := mo.observe(c, m, batches); err != nil {
+					return nil, err
+				}
+				limit := bound
+				if method == "layer" {
+					limit = quantile(magnitudes(w), amount)
+				}
+				return b.Tensor(mo.prune(w, method == "2:4", limit)), mo.err
+			}
 			v := slices.Clone(w)
 			switch method {
 			case "2:4":

@@ -12,6 +12,8 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
+const calibration = "../../testdata/digits/calibration_images.npy"
+
 func weights(t *testing.T, m *ir.Module) (all [][]float32, shapes [][]int) {
 	for op := range m.Main().Body.Ops() {
 		if op.Name == "Conv" || op.Name == "Gemm" {
@@ -29,6 +31,9 @@ func TestDigitsStayRight(t *testing.T) {
 		pipeline string
 		drop     float64
 	}{
+		{"O2,prune{method=2:4,calibration=" + calibration + "},dce", 1},
+		{"O2,prune{method=global,amount=0.5,calibration=" + calibration + "},dce", 1},
+		{"O2,prune{method=layer,amount=0.4,calibration=" + calibration + "},dce", 1},
 		{"O2,prune{method=global,amount=0.2},dce", 1},
 		{"O2,prune{method=layer,amount=0.2},dce", 1},
 	} {
@@ -43,7 +48,7 @@ func TestDigitsStayRight(t *testing.T) {
 
 func TestTwoOfFourAlongTheInputs(t *testing.T) {
 	m := digitstest.Module(t)
-	require.NoError(t, digitstest.Optimize(t, m, "O2,prune{method=2:4},dce"))
+	require.NoError(t, digitstest.Optimize(t, m, "O2,prune{method=2:4,calibration="+calibration+"},dce"))
 	all, shapes := weights(t, m)
 	checked := 0
 	for i, w := range all {
