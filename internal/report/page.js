@@ -59,7 +59,7 @@ function draw(step) {
     const n = data.nodes[i], x = s.at[2 * k], y = s.at[2 * k + 1];
     const g = svg('g', {class: 'node ' + mark(step, i), transform: `translate(${x} ${y})`});
     g.append(svg('rect', {x: -data.width / 2, y: -data.height / 2, width: data.width, height: data.height, rx: 5, fill: data.fills[n.kind]}),
-      svg('text', {y: -2}, tail(n.op, 20)), svg('text', {y: 12, class: 'sub'}, tail(label(n), 28)), svg('title', {}, n.op + ' ' + n.id));
+      svg('text', {y: -2}, tail(n.op, 20)), svg('text', {y: 12, class: 'sub'}, tail(label(n), 26)), svg('title', {}, n.op + ' ' + n.id));
     g.dataset.id = n.id;
     boxes.set(n.id, g); at.set(n.id, {x, y});
     nodes.append(g);

@@ -49,7 +49,7 @@ func (g *Graph) WriteSVG(w io.Writer) error {
 		fmt.Fprintf(b, `<g><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="5" fill="%s"/>`, html.EscapeString(n.summary()),
 			p.X-nodeWidth/2, p.Y-nodeHeight/2, nodeWidth, nodeHeight, fills[n.Kind])
 		fmt.Fprintf(b, `<text x="%d" y="%d" fill="#fff" text-anchor="middle">%s</text>`, p.X, p.Y-2, html.EscapeString(shorten(n.Op, 20)))
-		fmt.Fprintf(b, `<text x="%d" y="%d" fill="#fff" text-anchor="middle" font-size="9">%s</text></g>`+"\n", p.X, p.Y+12, html.EscapeString(shorten(n.label(), 28)))
+		fmt.Fprintf(b, `<text x="%d" y="%d" fill="#fff" text-anchor="middle" font-size="9">%s</text></g>`+"\n", p.X, p.Y+12, html.EscapeString(shorten(n.label(), 26)))
 	}
 	fmt.Fprintln(b, "</svg>")
 	return b.Flush()

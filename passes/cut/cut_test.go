@@ -195,3 +195,49 @@ func TestReduceNeedsAFailure(t *testing.T) {
 	_, err := cut.Reduce(context.Background(), parse(t), cut.Options{Fails: func(context.Context, *ir.Module) (bool, error) { return false, nil }})
 	require.ErrorContains(t, err, "does not fail")
 }
+
+// Of a failing op within a region only the op is left.
+func TestReduceGoesIntoRegions(t *testing.T) {
+	m, err := ir.Parse(`module @m opset=28
+func @main(%x: f32[4], %c: bool[]) -> (y: f32[4]) {
+  %0 = Relu(%x) : f32[4] origin("r")
+  %1 = If(%c) : f32[4] origin("i") then_branch {
+    %2 = Exp(%0) : f32[4] origin("e")
+    %3 = If(%c) : f32[4] origin("j") then_branch {
+      %4 = Tanh(%2) : f32[4] origin("t")
+      yield(%4)
+    } else_branch {
+      yield(%2)
+    }
+    yield(%3)
+  } else_branch {
+    yield(%0)
+  }
+  %5 = Sigmoid(%1) : f32[4] origin("y")
+  return(%5)
+}
+`, ir.ParseOptions{})
+	require.NoError(t, err)
+	part, err := cut.Reduce(context.Background(), m, cut.Options{Fails: func(_ context.Context, m *ir.Module) (bool, error) {
+		return has(m, "Tanh"), nil
+	}})
+	require.NoError(t, err)
+	require.Equal(t, "e:f32[1] | Tanh | t", signature(part))
+}
+
+// Sizes shrink in weights and in the attributes that repeat them.
+func TestReduceShrinksSizes(t *testing.T) {
+	m, err := ir.Parse(`module @m opset=28
+func @main(%x: f32[N,6,9,9], %w: f32[6,1,3,3]) -> (y: f32[N,6,7,7]) {
+  %0 = Conv(%x, %w) {group=6, kernel_shape=[3, 3]} : f32[N,6,7,7] origin("y")
+  return(%0)
+}
+`, ir.ParseOptions{})
+	require.NoError(t, err)
+	part, err := cut.Reduce(context.Background(), m, cut.Options{Fails: func(context.Context, *ir.Module) (bool, error) { return true, nil }})
+	require.NoError(t, err)
+	text, err := ir.Print(part)
+	require.NoError(t, err)
+	require.Contains(t, text, `(%x: f32[N,1,1,1], %w: f32[1,1,1,1])`)
+	require.Contains(t, text, `Conv(%x, %w) {group=1, kernel_shape=[1, 1]} : f32[N,1,1,1]`)
+}

@@ -19,8 +19,9 @@ type Options struct {
 
 // Reduce returns the smallest part of m it finds that still fails. It drops
 // ops, halves of them first and single ones last (Zeller and Hildebrandt's
-// delta debugging), where what the kept ones read becomes an input; then
-// outputs, the data of constants, and the sizes of dims. The search is
+// delta debugging), where what the kept ones read becomes an input; what is
+// around a region that fails alone; then outputs, the data of constants, and
+// the sizes of dims. The search is
 // deterministic and ends early when ctx does.
 //
 // Every part is a valid module. The result is minimal in the sense that no
@@ -34,7 +35,7 @@ func Reduce(ctx context.Context, m *ir.Module, opt Options) (*ir.Module, error) 
 	if !fails {
 		return nil, fmt.Errorf("the whole model does not fail: there is nothing to reduce")
 	}
-	for _, step := range []func() error{r.ops, r.outputs, r.ops, r.constants, r.sizes} {
+	for _, step := range []func() error{r.ops, r.regions, r.outputs, r.ops, r.constants, r.sizes} {
 		if err := step(); err != nil {
 			return nil, err
 		}

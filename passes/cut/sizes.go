@@ -9,8 +9,8 @@ import (
 
 // sizes makes dims smaller. A size that inputs and constants share (the
 // channels of an activation and of its weights) is changed in all of them at
-// once, and where a small integer constant speaks of it (the shape of a
-// Reshape); a part whose shapes no longer agree is no valid module and is not
+// once, and where a small integer constant (the shape of a Reshape) or an
+// attribute speaks of it; a part whose shapes no longer agree is no valid module and is not
 // tried.
 func (r *reducer) sizes() error {
 	for _, size := range sizesOf(r.best) {
@@ -78,6 +78,14 @@ func resized(m *ir.Module, from, to int) (*ir.Module, error) {
 			}
 			return true
 		}
+		for _, name := range sizeAttrs {
+			switch v := op.Attrs.Get(name).(type) {
+			case int64:
+				op.Attrs.Set(name, resizedInts([]int64{v}, from, to)[0])
+			case []int64:
+				op.Attrs.Set(name, resizedInts(v, from, to))
+			}
+		}
 		for _, r := range op.Results() {
 			if r.Type.IsTensor() {
 				r.Type = ir.Unranked(r.Type.DType)
@@ -86,6 +94,19 @@ func resized(m *ir.Module, from, to int) (*ir.Module, error) {
 		return true
 	})
 	return c, err
+}
+
+// sizeAttrs are the attributes that repeat a dim of a weight.
+var sizeAttrs = []string{"hidden_size", "kernel_shape", "group"}
+
+func resizedInts(vs []int64, from, to int) []int64 {
+	vs = slices.Clone(vs)
+	for i, v := range vs {
+		if v == int64(from) {
+			vs[i] = int64(to)
+		}
+	}
+	return vs
 }
 
 func resizedType(t ir.Type, from, to int) ir.Type {
@@ -107,12 +128,7 @@ func resizedTensor(t *tensor.Tensor, from, to int) *tensor.Tensor {
 		return t
 	}
 	if t.DType == tensor.Int64 && t.Len() <= smallConstant && slices.Contains(tensor.Of[int64](t), int64(from)) {
-		t = t.Clone()
-		for i, v := range tensor.Of[int64](t) {
-			if v == int64(from) {
-				tensor.Of[int64](t)[i] = int64(to)
-			}
-		}
+		t = tensor.From(tensor.Int64, resizedInts(tensor.Of[int64](t), from, to), t.Shape...)
 	}
 	if !slices.Contains(t.Shape, from) {
 		return t
