@@ -78,7 +78,7 @@ func Find(m *ir.Module, skip Patterns) ([]Layer, error) {
 	used := make([]bool, len(skip))
 	for _, f := range m.Funcs {
 		f.Body.Walk(func(op *ir.Op) bool {
-			l, ok := layer(op)
+			l, ok := Of(op)
 			if ok && !skip.match(l.Names(), used) {
 				found = append(found, l)
 			}
@@ -93,7 +93,8 @@ func Find(m *ir.Module, skip Patterns) ([]Layer, error) {
 	return found, nil
 }
 
-func layer(op *ir.Op) (Layer, bool) {
+// Of returns the layer that op is, if it is one.
+func Of(op *ir.Op) (Layer, bool) {
 	w := op.Operand(WeightOperand).Data()
 	if w == nil || w.DType != tensor.Float32 || len(w.Shape) < 2 || w.Len() == 0 {
 		return Layer{}, false

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
@@ -20,7 +21,7 @@ const keepAtLeast = 0.125
 // dependency graph (Fang et al., "DepGraph", CVPR 2023); importance is the L1
 // norm of the weights that make a channel, or the scale of its batch norm (Liu
 // et al., "Network Slimming", ICCV 2017), over the mean of the layer.
-func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save float64, batchnorm bool) (bool, error) {
+func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save float64, batchnorm bool, batches []calibrate.Batch) (bool, error) {
 	g := &graph{refs: map[*ir.Value]ref{}, layers: map[*ir.Op]layers.Layer{}}
 	for _, l := range found {
 		g.layers[l.Op] = l
@@ -37,7 +38,10 @@ func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save flo
 			map[bool]string{true: "; or there is no BatchNormalization left to rank by", false: ""}[batchnorm])
 	}
 	gone := g.choose(ranked, save)
-	changed := false
+	changed, err := g.makeUp(c, m, gone, batches)
+	if err != nil {
+		return changed, err
+	}
 	for _, s := range g.spaces {
 		if len(gone[s]) == 0 {
 			continue
@@ -65,6 +69,52 @@ func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save flo
 		c.Note("only %.1f %% of the multiply-accumulates could be saved: the other channels are fixed", 100*got)
 	}
 	return changed, ops.InferModule(m)
+}
+
+// makeUp lets the layers that read channels that go do without them, in program
+// order, each for the inputs that the ones before it give it then.
+func (g *graph) makeUp(c *passes.Context, m *ir.Module, gone map[*space]map[int]bool, batches []calibrate.Batch) (changed bool, err error) {
+	type reader struct {
+		lost   map[int]bool
+		factor int
+	}
+	readers := map[*ir.Op]reader{}
+	for _, s := range g.spaces {
+		for _, cut := range s.cuts {
+			if l, ok := layers.Of(cut.op); ok && s.parent == nil && len(gone[s]) > 0 && cut.operand == layers.WeightOperand && cut.axis == l.In {
+				readers[cut.op] = reader{gone[s], cut.factor}
+			}
+		}
+	}
+	if len(batches) == 0 {
+		return false, nil
+	}
+	for op := range m.Main().Body.Ops() {
+		r, ok := readers[op]
+		l, is := layers.Of(op)
+		if !ok || !is {
+			continue
+		}
+		mo := newMoments(l)
+		if mo == nil {
+			continue
+		}
+		w, err := l.Values()
+		if err != nil {
+			return changed, err
+		}
+		ok, err = l.Replace(c, "make-up", func(b *ir.Builder) (*ir.Value, error) {
+			if err := mo.observe(c, m, batches); err != nil {
+				return nil, err
+			}
+			return b.Tensor(mo.prune(w, policy{drop: func(ch int) bool { return r.lost[ch/r.factor] }})), mo.err
+		})
+		changed = changed || ok
+		if err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
 }
 
 // channel is one candidate.

@@ -27,6 +27,7 @@ type moments struct {
 	strides []int
 	pads    []int
 	dilate  []int
+	one     float64   // 1; 0 where there is no bias to change
 	h       []float64 // (n+1) x (n+1), the upper triangle
 	err     error
 }
@@ -52,6 +53,9 @@ func newMoments(l layers.Layer) *moments {
 	}
 	m.n = s[l.In] * m.places
 	m.h = make([]float64, (m.n+1)*(m.n+1))
+	if m.bias() != nil {
+		m.one = 1
+	}
 	return m
 }
 
@@ -122,7 +126,7 @@ func (m *moments) patches(t *tensor.Tensor) {
 }
 
 func (m *moments) add(row []float64) {
-	row[m.n] = 1
+	row[m.n] = m.one
 	for i, a := range row {
 		if a == 0 {
 			continue
@@ -147,16 +151,38 @@ func (m *moments) at(o, k int) int {
 	return (o*c+k%c)*m.places + k/c
 }
 
-// prune returns the weights with those of small effect at zero, two of every
-// four or those below the limit, and lets the others, and the bias if it is a
+// policy says which entries go: two of every four, those of the input channels
+// that drop names, or those below the limit.
+type policy struct {
+	twoOfFour bool
+	limit     float64
+	drop      func(channel int) bool
+}
+
+// order returns the entries in the order of their visit: those that all
+// outputs drop come first, so that all the others make up for them.
+func (p policy) order(m *moments) []int {
+	order := make([]int, 0, m.n)
+	for _, dropped := range []bool{true, false} {
+		for k := range m.n {
+			if (p.drop != nil && p.drop(k%(m.n/m.places))) == dropped {
+				order = append(order, k)
+			}
+		}
+	}
+	return order
+}
+
+// prune returns the weights without those that the policy names, and lets the others, and the bias if it is a
 // constant, take over what they did (Frantar and Alistarh, "SparseGPT", ICML
 // 2023): entries are visited in order, and the error of each is spread over
 // the ones behind it as the inverse moments tell.
-func (m *moments) prune(w []float32, twoOfFour bool, limit float64) *tensor.Tensor {
+func (m *moments) prune(w []float32, p policy) *tensor.Tensor {
 	out := tensor.New(tensor.Float32, m.layer.Weight.Shape...)
 	v := tensor.Of[float32](out)
 	copy(v, w)
-	u, ok := inverseFactor(m.h, m.n+1)
+	order := p.order(m)
+	u, ok := inverseFactor(m.ordered(order), m.n+1)
 	if !ok {
 		m.err = fmt.Errorf("%s: the calibration data says nothing of this layer's input", ops.Describe(m.layer.Op))
 		return out
@@ -165,20 +191,20 @@ func (m *moments) prune(w []float32, twoOfFour bool, limit float64) *tensor.Tens
 	size := m.n + 1
 	row, keep := make([]float64, size), make([]bool, m.n)
 	for o := range m.layer.Weight.Shape[m.layer.Out] {
-		for k := range m.n {
-			row[k] = float64(w[m.at(o, k)])
-			keep[k] = math.Abs(row[k]) >= limit
+		for k, e := range order {
+			row[k] = float64(w[m.at(o, e)])
+			keep[k] = math.Abs(row[k]) >= p.limit && (p.drop == nil || !p.drop(e%(m.n/m.places)))
 		}
 		row[m.n] = 0
-		for k := range m.n {
-			if twoOfFour && k%4 == 0 {
+		for k, at := range order {
+			if p.twoOfFour && k%4 == 0 {
 				choose(keep[k:k+4], func(i int) float64 { return math.Abs(row[k+i] / u[(k+i)*size+k+i]) })
 			}
 			if keep[k] {
-				v[m.at(o, k)] = float32(row[k])
+				v[m.at(o, at)] = float32(row[k])
 				continue
 			}
-			v[m.at(o, k)] = 0
+			v[m.at(o, at)] = 0
 			e := row[k] / u[k*size+k]
 			for j := k + 1; j < size; j++ {
 				row[j] -= e * u[k*size+j]
@@ -195,6 +221,19 @@ func (m *moments) prune(w []float32, twoOfFour bool, limit float64) *tensor.Tens
 		op.SetOperand(2, b)
 	}
 	return out
+}
+
+// ordered returns the upper triangle of the moments of reordered vectors.
+func (m *moments) ordered(order []int) []float64 {
+	size := m.n + 1
+	h, all := make([]float64, size*size), append(slices.Clone(order), m.n)
+	for i, a := range all {
+		for j := i; j < size; j++ {
+			b := all[j]
+			h[i*size+j] = m.h[min(a, b)*size+max(a, b)]
+		}
+	}
+	return h
 }
 
 // bias returns a copy of the layer's bias, nil where it is not one constant a

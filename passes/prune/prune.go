@@ -27,7 +27,7 @@ func init() {
 			{Name: "method", Default: "global", Help: "global (smallest weights of all layers), layer (of each layer), 2:4 (two of every four along the inputs), or channels"},
 			{Name: "amount", Default: "0.5", Help: "global, layer: the share of weights to zero; channels: the share of multiply-accumulates to save"},
 			{Name: "importance", Default: "l1", Help: "channels: l1 (of the weights) or batchnorm (its scale; run before fold-batchnorm)"},
-			{Name: "calibration", Help: "global, layer, 2:4: inputs as for quantize: the weights that stay make up for those that go"},
+			{Name: "calibration", Help: "inputs as for quantize: the weights that stay make up for those that go"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
 		New: newPass,
@@ -51,14 +51,14 @@ func newPass(o passes.Options) (passes.Pass, error) {
 		if err != nil {
 			return false, err
 		}
-		if o["method"] == "channels" {
-			return cutChannels(c, m, found, amount, o["importance"] == "batchnorm")
-		}
 		var batches []calibrate.Batch
 		if path := o["calibration"]; path != "" {
 			if batches, err = calibrate.Load(path, m.Main().Body.Args); err != nil {
 				return false, err
 			}
+		}
+		if o["method"] == "channels" {
+			return cutChannels(c, m, found, amount, o["importance"] == "batchnorm", batches)
 		}
 		return zeroWeights(c, m, found, o["method"], amount, batches)
 	}), nil
@@ -97,7 +97,7 @@ func zeroWeights(c *passes.Context, m *ir.Module, found []layers.Layer, method s
 				if method == "layer" {
 					limit = quantile(magnitudes(w), amount)
 				}
-				return b.Tensor(mo.prune(w, method == "2:4", limit)), mo.err
+				return b.Tensor(mo.prune(w, policy{twoOfFour: method == "2:4", limit: limit})), mo.err
 			}
 			v := slices.Clone(w)
 			switch method {

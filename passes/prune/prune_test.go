@@ -34,6 +34,7 @@ func TestDigitsStayRight(t *testing.T) {
 		{"O2,prune{method=2:4,calibration=" + calibration + "},dce", 1},
 		{"O2,prune{method=global,amount=0.5,calibration=" + calibration + "},dce", 1},
 		{"O2,prune{method=layer,amount=0.4,calibration=" + calibration + "},dce", 1},
+		{"O2,prune{method=channels,amount=0.4,calibration=" + calibration + "},O2", 2},
 		{"O2,prune{method=global,amount=0.2},dce", 1},
 		{"O2,prune{method=layer,amount=0.2},dce", 1},
 	} {
