@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/atomicfile"
+	"github.com/hone-ml/hone/internal/compare"
 	"github.com/hone-ml/hone/internal/report"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
@@ -82,4 +84,37 @@ func (d *drawings) page(cmd *cobra.Command, m *hone.Model, w io.Writer) error {
 	}
 	facts = append(facts, report.Fact{Name: "passes", Value: pipeline.Name()})
 	return report.Inspect(module.Name, module, after, steps, facts...).Write(w)
+}
+
+// verifyPage writes what verify found next to the optimized model's graph.
+func verifyPage(ctx context.Context, path string, x, y *hone.Model, r *hone.Report) error {
+	columns := []string{"max abs error", "relative to scale", "SNR dB", "cosine", "same top-1 %"}
+	row := func(name string, d *compare.Diff) []any {
+		return []any{name, d.MaxAbs, d.MaxRel, d.SNR, d.Cosine, 100 * d.Top1}
+	}
+	outputs := report.Table{Title: "Outputs", Columns: append([]string{"output"}, columns...), Node: 0, Rows: [][]any{}}
+	for _, o := range r.Outputs {
+		outputs.Rows = append(outputs.Rows, row("output "+o.Name, o.Diff))
+	}
+	layers := report.Table{Title: "Layers", Columns: append([]string{"value"}, columns...), Node: 0, Rows: [][]any{}}
+	for _, l := range r.Layers {
+		layers.Rows = append(layers.Rows, row(l.Origin, l.Diff))
+	}
+	verdict := "every output is within the bound"
+	if !r.OK() {
+		verdict = "an output is OVER THE BOUND"
+	}
+	facts := []report.Fact{
+		{Name: "original", Value: x.Path()}, {Name: "optimized", Value: y.Path()},
+		{Name: "bound", Value: fmt.Sprint(r.Bound)}, {Name: "verdict", Value: verdict},
+	}
+	if r.First != "" {
+		facts = append(facts, report.Fact{Name: "first layer over the bound", Value: r.First})
+	}
+	page := report.Inspect("verify "+y.Module().Name, y.Module(), nil, []report.Step{{Title: "optimized", Graph: report.Draw(y.Module())}}, facts...)
+	page.Tables = append([]report.Table{outputs}, page.Tables...)
+	if len(r.Layers) > 0 {
+		page.Tables = append([]report.Table{outputs, layers}, page.Tables[1:]...)
+	}
+	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return page.Write(f) })
 }

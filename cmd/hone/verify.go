@@ -18,11 +18,17 @@ func verifyCommand(a *app) *cobra.Command {
 	var in inputFlags
 	var opt hone.VerifyOptions
 	var asJSON bool
+	var page string
 	c := &cobra.Command{
 		Use:   "verify ORIGINAL OPTIMIZED",
 		Short: "run two models on the same inputs and show how far their answers are apart",
 		Args:  exactly(2, "the original and the optimized model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if page != "" {
+				if err := checkOutput(page); err != nil {
+					return err
+				}
+			}
 			x, err := mf.open(args[0])
 			if err != nil {
 				return err
@@ -52,6 +58,11 @@ func verifyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if page != "" {
+				if err := verifyPage(cmd.Context(), page, x, y, r); err != nil {
+					return err
+				}
+			}
 			if asJSON {
 				if err := json.NewEncoder(a.out).Encode(r); err != nil {
 					return err
@@ -69,6 +80,7 @@ func verifyCommand(a *app) *cobra.Command {
 	c.Flags().Float64Var(&opt.Bound, "bound", 1e-4, "largest error allowed, relative to the output's largest element")
 	c.Flags().BoolVar(&opt.Layers, "layers", false, "compare the values inside as well, on the interpreter")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&page, "html", "", "write a page with the differences and the optimized model's graph")
 	mf.add(c)
 	return c
 }

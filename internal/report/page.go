@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -67,7 +68,7 @@ type payloadStep struct {
 // Write writes the page as one file that loads nothing.
 func (p *Page) Write(w io.Writer) error {
 	data := payload{
-		Facts: p.Facts, Tables: p.Tables, Nodes: []json.RawMessage{}, Steps: []payloadStep{},
+		Facts: p.Facts, Tables: finite(p.Tables), Nodes: []json.RawMessage{}, Steps: []payloadStep{},
 		Fills: fills, Width: nodeWidth, Height: nodeHeight, StepY: stepY,
 	}
 	known := map[string]int{}
@@ -96,6 +97,31 @@ func (p *Page) Write(w io.Writer) error {
 	return page.Execute(w, map[string]any{
 		"Title": p.Title, "CSS": template.CSS(pageCSS), "JS": template.JS(pageJS), "Data": template.JS(text),
 	})
+}
+
+// finite returns the tables with numbers that JSON lacks as text.
+func finite(tables []Table) []Table {
+	out := slices.Clone(tables)
+	for i := range out {
+		rows := make([][]any, len(out[i].Rows))
+		for j, r := range out[i].Rows {
+			rows[j] = slices.Clone(r)
+			for k, c := range r {
+				f, ok := c.(float64)
+				switch {
+				case !ok:
+				case math.IsNaN(f):
+					rows[j][k] = "NaN"
+				case math.IsInf(f, 1):
+					rows[j][k] = "∞"
+				case math.IsInf(f, -1):
+					rows[j][k] = "-∞"
+				}
+			}
+		}
+		out[i].Rows = rows
+	}
+	return out
 }
 
 // Tables returns the tables of operators, parameters and products of a module;

@@ -173,16 +173,22 @@ function findFirst() {
   if (hit) hit.click();
 }
 
+// order compares cells: numbers largest first, text by the alphabet.
+const number = c => c === '∞' ? Infinity : c === '-∞' || c === 'NaN' ? -Infinity : c;
+function order(a, b) {
+  a = number(a); b = number(b);
+  return typeof a === 'number' && typeof b === 'number' ? (a < b) - (a > b) : String(a).localeCompare(String(b));
+}
 function table(t) {
   const body = el('tbody'), head = el('tr');
   const fill = rows => body.replaceChildren(...rows.map(r => el('tr', {}, ...r.map((c, i) => {
-    const number = typeof c === 'number';
-    return el('td', number ? {class: 'number'} : {}, number ? c.toLocaleString('en') : i === t.node && data.steps.length ? link(c) : c);
+    const digits = typeof c === 'number';
+    return el('td', digits ? {class: 'number'} : {}, digits ? c.toLocaleString('en', {maximumSignificantDigits: Number.isInteger(c) ? 21 : 5}) : i === t.node && data.steps.length ? link(c) : c);
   }))));
   t.columns.forEach((c, i) => {
     const th = el('th', {}, c);
     let way = -1;
-    th.onclick = () => { way = -way; fill([...t.rows].sort((a, b) => way * (typeof a[i] === 'number' ? b[i] - a[i] : String(a[i]).localeCompare(String(b[i]))))); };
+    th.onclick = () => { way = -way; fill([...t.rows].sort((a, b) => way * order(a[i], b[i]))); };
     head.append(th);
   });
   fill(t.rows);

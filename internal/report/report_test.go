@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"testing"
 
@@ -177,4 +178,12 @@ func TestLargePage(t *testing.T) {
 	var b bytes.Buffer
 	require.NoError(t, history(t, blocks(500)).Write(&b))
 	require.Less(t, b.Len(), 4<<20)
+}
+
+// Numbers that JSON lacks are text.
+func TestTablesHoldAnyNumber(t *testing.T) {
+	var b bytes.Buffer
+	p := &Page{Title: "t", Tables: []Table{{Title: "T", Columns: []string{"a"}, Rows: [][]any{{math.Inf(1)}, {math.Inf(-1)}, {math.NaN()}, {1.5}}, Node: -1}}}
+	require.NoError(t, p.Write(&b))
+	require.Contains(t, b.String(), `"rows":[["∞"],["-∞"],["NaN"],[1.5]]`)
 }
