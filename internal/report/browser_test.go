@@ -91,3 +91,22 @@ func TestPageInABrowser(t *testing.T) {
 		})
 	}
 }
+
+// The slider's steps mark what goes, what comes and what changes.
+func TestStepsMarkChanges(t *testing.T) {
+	parse := func(body string) *Graph {
+		m, err := ir.Parse("module @m opset=28\nfunc @main(%x: f32[2]) -> (y: f32[2]) {\n"+body+"}\n", ir.ParseOptions{})
+		require.NoError(t, err)
+		return Draw(m)
+	}
+	p := &Page{Title: "marks", Steps: []Step{
+		{"as read", parse("%0 = Exp(%x) : f32[2] origin(\"gone\")\n%1 = Abs(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
+		{"a pass", parse("%0 = Log(%x) : f32[2] origin(\"come\")\n%1 = Relu(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
+	}}
+	file := write(t, p)
+	require.Regexp(t, `class="node removed"[^>]*data-id="gone"`, browse(t, file, ""))
+	after := browse(t, file, "step=1")
+	require.Regexp(t, `class="node added"[^>]*data-id="come"`, after)
+	require.Regexp(t, `class="node changed"[^>]*data-id="y"`, after)
+	require.NotContains(t, within(t, after, `<g id="nodes">`, `</g></g></svg>`), "Exp")
+}
