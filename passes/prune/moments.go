@@ -274,7 +274,7 @@ func choose(keep []bool, score func(int) float64) {
 }
 
 // inverseFactor returns the upper triangular U with U'U = (H + dI)^-1, where d is
-// a hundredth of H's mean diagonal. H is given by its upper triangle.
+// a thousandth of H's mean diagonal. H is given by its upper triangle.
 func inverseFactor(h []float64, n int) ([]float64, bool) {
 	mean := 0.0
 	for i := range n {
@@ -290,7 +290,7 @@ func inverseFactor(h []float64, n int) ([]float64, bool) {
 		for j := 0; j <= i; j++ {
 			s := h[(n-1-i)*n+n-1-j]
 			if i == j {
-				s += 0.01 * mean
+				s += 0.001 * mean
 			}
 			a, b := l[i*n:i*n+j], l[j*n:j*n+j]
 			for k, x := range a {
