@@ -13,7 +13,7 @@ for folder in "$cache/$module"/*/ "$cache/$module"/*/*/ "$cache/$module"/*/*/*/ 
 	grep -qsr "^func $name(" "$package" --include='*_test.go' || continue
 	kept=$package/testdata/fuzz/$name
 	mkdir -p "$kept"
-	find "$folder" -type f -size -20k -printf '%s %p\n' | sort -n | head -n "$count" | while read -r _ file; do
+	find "$folder" -type f -size -20k -printf '%s %p\n' | sort -n | awk -v n="$count" 'NR <= n' | while read -r _ file; do
 		cp "$file" "$kept/"
 	done
 done
