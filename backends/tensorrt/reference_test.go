@@ -227,6 +227,11 @@ func requireSameInOrder(t *testing.T, want, got []byte) {
 	read := func(data []byte) *Plan {
 		p, err := ReadPlan(data)
 		require.NoError(t, err)
+		for i := range p.Sections {
+			if p.Sections[i].Tag == "ENGN" { // generated names stand in it, and their numbers have more or fewer digits
+				p.Sections[i].Size = 0
+			}
+		}
 		for i := range p.Layers {
 			p.Layers[i].Name = generatedNumber.ReplaceAllString(p.Layers[i].Name, "$1")
 		}

@@ -121,13 +121,14 @@ var onlyFrom = []struct {
 	why  string
 }{
 	{module + "/cmd/...", []string{"cmd/..."}, "the command line is nobody's library"},
-	{module + "/internal/testenv", nil, "only tests look for test data"},
+	{module + "/internal/testenv", []string{"internal/digitstest"}, "only tests look for test data"},
 	{"github.com/mmcloughlin/avo/...", []string{"codegen/...", "cmd/..."}, "kernels are written at `go generate` time and by the CLI"},
 	{module + "/codegen/amd64", []string{"codegen/...", "cmd/..."}, "it brings avo along"},
 	{"github.com/owulveryck/onnx-go/...", []string{"frontend/onnxgo/..."}, "one adapter speaks to onnx-go"},
+	{module + "/internal/digitstest", nil, "it is a part of tests"},
 	{module + "/frontend/onnxgo/...", []string{"frontend/onnxgo/..."}, "it brings onnx-go along"},
 	{"github.com/ebitengine/purego/...", []string{"backends/tensorrt/..."}, "one backend loads foreign libraries"},
-	{"github.com/stretchr/testify/...", []string{"internal/testenv"}, "it belongs to tests"},
+	{"github.com/stretchr/testify/...", []string{"internal/testenv", "internal/digitstest"}, "it belongs to tests"},
 }
 
 func TestFewImportWhatIsHeavy(t *testing.T) {
