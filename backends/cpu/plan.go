@@ -57,21 +57,21 @@ func bind(m *ir.Module, set *rt.Set, shapes [][]int) (*plan, error) {
 	if err := b.bindInputs(shapes); err != nil {
 		return nil, err
 	}
-	var todo []*ir.Op
+	var pending []*ir.Op
 	for op := range b.fn.Body.Ops() {
 		if op.Name == ir.YieldName {
-			b.use(op, len(todo))
+			b.use(op, len(pending))
 			break
 		}
-		done, err := b.placeResults(op, len(todo))
+		done, err := b.placeResults(op, len(pending))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", ops.Describe(op), err)
 		}
 		if done {
 			continue
 		}
-		b.use(op, len(todo))
-		todo = append(todo, op)
+		b.use(op, len(pending))
+		pending = append(pending, op)
 	}
 	var roots []*place
 	seen := map[*place]bool{}
@@ -86,7 +86,7 @@ func bind(m *ir.Module, set *rt.Set, shapes [][]int) (*plan, error) {
 	if b.arena, err = rt.Alloc(b.bytes); err != nil {
 		return nil, err
 	}
-	for i, op := range todo {
+	for i, op := range pending {
 		b.step = i
 		s := step{op: op}
 		if s.works, s.why = b.kernel(op); s.why != nil {
