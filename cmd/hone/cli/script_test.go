@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ import (
 // The scripts run this test binary as hone.
 func TestMain(m *testing.M) {
 	tensorrt.ChildMain() // doctor starts this program again
-	testscript.Main(m, map[string]func(){"hone": main})
+	testscript.Main(m, map[string]func(){"hone": Main})
 }
 
 // TestScripts runs testdata/script: sessions of a user at a shell, in a folder
