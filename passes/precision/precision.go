@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
@@ -23,7 +24,9 @@ func init() {
 		Options: []passes.Option{
 			{Name: "precision", Default: "fp16", Help: "fp16 or bf16"},
 			{Name: "scope", Default: "all", Help: "all, or weights: stored small, computed in float32"},
-			{Name: "calibration", Help: "inputs as for quantize: ops whose values leave the type's range stay float32"},
+			{Name: "calibration", Help: "inputs as for quantize, to measure each op with: those whose values leave the type's range stay float32"},
+			{Name: "worst", Default: "0", Help: "so many of the ops that lose most stay float32; measured on random inputs where there is no calibration"},
+			{Name: "min-snr", Default: "0", Help: "ops that lose so much that their own signal-to-noise ratio is less, in dB, stay float32; measured likewise"},
 			{Name: "exclude", Help: "ops to leave in float32: names or operator types, | between them, * for any text"},
 		},
 		New: newPass,
@@ -34,19 +37,24 @@ type pass struct {
 	to          tensor.DType
 	max         float64 // the largest number of the type
 	calibration string
+	choice      Choice
 	exclude     layers.Patterns
-	stats       map[*ir.Value]*calibrate.Stats
 }
 
 func newPass(o passes.Options) (passes.Pass, error) {
 	p := &pass{calibration: o["calibration"], exclude: layers.ParsePatterns(o["exclude"])}
 	switch o["precision"] {
 	case "fp16":
-		p.to, p.max = tensor.Float16, 65504
+		p.to = tensor.Float16
 	case "bf16":
-		p.to, p.max = tensor.BFloat16, 0x1.fep127
+		p.to = tensor.BFloat16
 	default:
 		return nil, fmt.Errorf("precision: precision=%s: choose fp16 or bf16", o["precision"])
+	}
+	p.max = largest(p.to)
+	var err error
+	if p.choice, err = ParseChoice(o["worst"], o["min-snr"]); err != nil {
+		return nil, fmt.Errorf("precision: %w", err)
 	}
 	run := p.all
 	switch o["scope"] {
@@ -108,7 +116,8 @@ func (p *pass) narrow(d *ir.Data) (*tensor.Tensor, bool, error) {
 // by itself, a Cast around every operand and result; where the result of one is
 // the operand of the next, the pair of casts between them is left out.
 func (p *pass) all(c *passes.Context, m *ir.Module) (changed bool, err error) {
-	if err := p.observe(c, m); err != nil {
+	kept, err := p.kept(c, m)
+	if err != nil {
 		return false, err
 	}
 	wide := map[*ir.Value]*ir.Value{} // a float32 value that stands for a narrow one
@@ -119,7 +128,11 @@ func (p *pass) all(c *passes.Context, m *ir.Module) (changed bool, err error) {
 			if len(vars) == 0 {
 				continue
 			}
-			if why := p.overflows(op); why != "" {
+			why := kept[op]
+			if why == "" {
+				why = p.overflows(op)
+			}
+			if why != "" {
 				c.Note("%s stays float32: %s", ops.Describe(op), why)
 				continue
 			}
@@ -133,26 +146,23 @@ func (p *pass) all(c *passes.Context, m *ir.Module) (changed bool, err error) {
 	return changed, nil
 }
 
-// observe runs the calibration, if there is one.
-func (p *pass) observe(c *passes.Context, m *ir.Module) error {
-	if p.calibration == "" {
-		return nil
+// kept measures the ops, where that is asked for, and returns those that stay in float32.
+func (p *pass) kept(c *passes.Context, m *ir.Module) (map[*ir.Op]string, error) {
+	if p.calibration == "" && p.choice == (Choice{}) {
+		return nil, nil
 	}
-	batches, err := calibrate.Load(p.calibration, m.Main().Body.Args)
+	batches, err := calibrate.LoadOrSeeded(p.calibration, m.Main().Body.Args, SeededBatches)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p.stats, err = calibrate.Observe(c, m, batches, func(*ir.Value) bool { return true }, false)
+	r, err := Measure(c, m, batches, p.to, func(op *ir.Op) bool { return len(p.variables(op)) > 0 })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	worst, tiny, all := 0.0, int64(0), int64(0)
-	for _, s := range p.stats {
-		worst = max(worst, s.AbsMax())
-		tiny, all = tiny+s.Tiny, all+s.Count
+	for line := range strings.Lines(r.String()) {
+		c.Note("%s", strings.TrimSuffix(line, "\n"))
 	}
-	c.Note("calibration: the largest magnitude is %.4g, %s ends at %.5g; %.4f %% of the elements are below 2^-24", worst, p.to, p.max, 100*float64(tiny)/float64(max(all, 1)))
-	return nil
+	return r.Keep(p.choice), nil
 }
 
 // variables returns the type variables of op that can turn narrow; nil where
@@ -188,7 +198,7 @@ func formal(params []ops.Param, i int) *ops.Param {
 	return &params[i]
 }
 
-// overflows says why op must stay float32, "" where it need not.
+// overflows says which constant lets op stay float32, "" where none does.
 func (p *pass) overflows(op *ir.Op) string {
 	for _, v := range slices.Concat(op.Operands(), op.Results()) {
 		if v == nil || v.Type.DType != tensor.Float32 {
@@ -198,9 +208,6 @@ func (p *pass) overflows(op *ir.Op) string {
 			if _, fits, err := p.narrow(d); err == nil && !fits {
 				return fmt.Sprintf("a constant of it is beyond %g", p.max)
 			}
-		}
-		if s := p.stats[v]; s != nil && s.AbsMax() > p.max {
-			return fmt.Sprintf("its values reach %.4g, beyond %g", s.AbsMax(), p.max)
 		}
 	}
 	return ""
@@ -239,9 +246,6 @@ func (p *pass) convert(op *ir.Op, vars []string, wide, narrow map[*ir.Value]*ir.
 		w.SetOperand(0, r)
 		w.Result(0).Origin = origin
 		wide[w.Result(0)] = r
-		if st := p.stats[r]; st != nil {
-			p.stats[w.Result(0)] = st
-		}
 	}
 	return nil
 }
