@@ -27,7 +27,11 @@ func (p *pass) dynamic(c *passes.Context, found []layers.Layer) (changed bool, e
 			})
 		} else {
 			ok, err = l.Replace(c, "int8-weights", func(b *ir.Builder) (*ir.Value, error) {
-				return quantizeWeights(w, l.Weight.Shape, l.Out).dequantized(b, l.Out)
+				q, err := quantizeWeights(w, l.Weight.Shape, l.Out, formats["int8"])
+				if err != nil {
+					return nil, err
+				}
+				return q.dequantized(b)
 			})
 		}
 		changed = changed || ok
@@ -52,13 +56,17 @@ func integerProduct(r *passes.Rewriter, l layers.Layer, w []float32, rounded map
 		rounded[x] = q
 	}
 	k, n := l.Weight.Shape[l.In], l.Weight.Shape[l.Out]
-	c := quantizeWeights(w, l.Weight.Shape, l.Out)
+	c, err := quantizeWeights(w, l.Weight.Shape, l.Out, formats["int8"])
+	if err != nil {
+		r.Fail(err)
+		return nil
+	}
 	if l.Out == 0 {
 		c.q = transposed(c.q, n, k)
 	}
 	acc := r.Op("MatMulInteger", []*ir.Value{q.Result(0), r.Tensor(c.q), q.Result(2)})
 	y := r.Op("Cast", []*ir.Value{acc}, ir.Attr{Name: "to", Value: int64(tensor.Float32)})
-	scale := r.Op("Mul", []*ir.Value{q.Result(1), r.Tensor(tensor.Float32s(c.scale, n))})
+	scale := r.Op("Mul", []*ir.Value{q.Result(1), r.Tensor(c.scale)})
 	y = r.Op("Mul", []*ir.Value{y, scale})
 	if bias := l.Op.Operand(2); bias != nil {
 		y = r.Op("Add", []*ir.Value{y, bias})

@@ -1,9 +1,11 @@
-// Package quantize turns float32 layers into int8 ones: their weights alone,
-// their activations as well from calibrated ranges (as Q/DQ pairs), or
-// their activations by the range of each run.
+// Package quantize turns float32 layers into ones of few bits: their weights
+// alone (INT8, FP8, or INT4 in blocks), their activations as well from
+// calibrated ranges (INT8 or FP8, as Q/DQ pairs), or their activations by the
+// range of each run.
 //
 // Scales follow ONNX: x = (q - zero) * scale, rounded half to even. Weights are
-// symmetric with a scale a channel, activations asymmetric with one a tensor.
+// symmetric with a scale a channel, activations asymmetric with one a tensor,
+// or symmetric for targets that know no other.
 package quantize
 
 import (
@@ -12,37 +14,51 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/layers"
-	"github.com/hone-ml/hone/tensor"
 )
 
 func init() {
 	passes.Register(passes.Spec{
 		Name: "quantize",
-		Help: "store and compute layers with constant weights in int8",
+		Help: "store and compute layers with constant weights in int8, fp8 or int4",
 		Options: []passes.Option{
 			{Name: "mode", Default: "weights", Help: "weights, static (needs calibration) or dynamic"},
 			{Name: "calibration", Help: "static: a folder of .npy inputs, or a file that lists them"},
 			{Name: "observer", Default: "minmax", Help: "static: minmax, percentile or entropy"},
 			{Name: "percentile", Default: "99.99", Help: "static: the share of a value that the percentile observer keeps, in percent"},
-			{Name: "activations", Default: "uint8", Help: "static: uint8 or int8"},
+			{Name: "activations", Default: "uint8", Help: "static: uint8, int8 or fp8 (E4M3; its weights too)"},
+			{Name: "symmetric", Default: "false", Help: "static: zero points of zero, and biases in float32, as TensorRT wants them"},
+			{Name: "weights", Default: "int8", Help: "weights: int8, fp8 or int4"},
+			{Name: "block", Default: "128", Help: "int4: how many numbers share a scale; 32 where a matrix has no whole number of such blocks"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
 		New: newPass,
 	})
 }
 
-type pass struct {
-	mode        string
-	calibration string
-	observer    string
-	percentile  float64
-	activations tensor.DType
-	exclude     layers.Patterns
+// Settings are the options of the pass, for programs.
+type Settings struct {
+	Mode        string
+	Calibration string
+	Batches     []calibrate.Batch // instead of Calibration
+	Observer    string
+	Percentile  float64
+	Activations string
+	Symmetric   bool
+	Weights     string
+	Block       int
+	Exclude     layers.Patterns
+	Skip        func(*ir.Op) bool // more layers to leave alone
 }
+
+type pass struct{ Settings }
+
+// New returns the pass for settings as the options have them.
+func New(s Settings) passes.Pass { return &pass{s} }
 
 func newPass(o passes.Options) (passes.Pass, error) {
 	for _, c := range []struct {
@@ -51,25 +67,29 @@ func newPass(o passes.Options) (passes.Pass, error) {
 	}{
 		{"mode", []string{"weights", "static", "dynamic"}},
 		{"observer", []string{"minmax", "percentile", "entropy"}},
-		{"activations", []string{"uint8", "int8"}},
+		{"activations", []string{"uint8", "int8", "fp8"}},
+		{"weights", []string{"int8", "fp8", "int4"}},
 	} {
 		if !slices.Contains(c.among, o[c.name]) {
 			return nil, fmt.Errorf("quantize: %s=%s: choose among %s", c.name, o[c.name], strings.Join(c.among, ", "))
 		}
 	}
+	if o.Bool("symmetric") && o["activations"] == "uint8" {
+		return nil, fmt.Errorf("quantize: symmetric activations are int8 or fp8: uint8 has no numbers below zero")
+	}
 	pct, err := strconv.ParseFloat(o["percentile"], 64)
 	if err != nil || !(pct > 50 && pct <= 100) {
 		return nil, fmt.Errorf("quantize: percentile=%s is not above 50 and at most 100", o["percentile"])
 	}
+	block, err := strconv.Atoi(o["block"])
+	if err != nil || block < 16 || block > 1<<20 {
+		return nil, fmt.Errorf("quantize: block=%s is no size of blocks of 16 or more", o["block"])
+	}
 	if o["mode"] == "static" && o["calibration"] == "" {
 		return nil, fmt.Errorf("quantize: static quantization needs calibration data: name a folder of .npy inputs")
 	}
-	p := &pass{mode: o["mode"], calibration: o["calibration"], observer: o["observer"], percentile: pct / 100,
-		activations: tensor.Uint8, exclude: layers.ParsePatterns(o["exclude"])}
-	if o["activations"] == "int8" {
-		p.activations = tensor.Int8
-	}
-	return p, nil
+	return New(Settings{Mode: o["mode"], Calibration: o["calibration"], Observer: o["observer"], Percentile: pct / 100, Activations: o["activations"],
+		Symmetric: o.Bool("symmetric"), Weights: o["weights"], Block: block, Exclude: layers.ParsePatterns(o["exclude"])}), nil
 }
 
 func (p *pass) Name() string { return "quantize" }
@@ -78,14 +98,15 @@ func (p *pass) Run(c *passes.Context, m *ir.Module) (bool, error) {
 	if op := quantized(m); op != nil {
 		return false, fmt.Errorf("the model is quantized already, at %s: start from the float model", ops.Describe(op))
 	}
-	found, err := layers.Find(m, p.exclude)
+	found, err := layers.Find(m, p.Exclude)
 	if err != nil {
 		return false, err
 	}
+	found = slices.DeleteFunc(found, func(l layers.Layer) bool { return p.Skip != nil && p.Skip(l.Op) })
 	if len(found) == 0 {
 		return false, fmt.Errorf("the model has no layer with constant float32 weights to quantize (Conv, ConvTranspose, Gemm, MatMul)")
 	}
-	switch p.mode {
+	switch p.Mode {
 	case "static":
 		return p.static(c, m, found)
 	case "dynamic":

@@ -9,8 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hone-ml/hone/internal/compare"
 	"github.com/hone-ml/hone/internal/digitstest"
 	"github.com/hone-ml/hone/internal/npy"
+	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/tensor"
 )
@@ -30,6 +32,8 @@ func TestDigitsStayRight(t *testing.T) {
 		{"static percentile", "mode=static,observer=percentile,calibration=" + calibration, 0.5},
 		{"static entropy", "mode=static,observer=entropy,calibration=" + calibration, 0.5},
 		{"static int8", "mode=static,activations=int8,calibration=" + calibration, 0.5},
+		{"static symmetric", "mode=static,activations=int8,symmetric,calibration=" + calibration, 0.5},
+		{"fp8 weights", "mode=weights,weights=fp8", 0.5},
 		{"dynamic", "mode=dynamic", 0.5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -44,6 +48,52 @@ func TestDigitsStayRight(t *testing.T) {
 			require.LessOrEqual(t, base-theirs, c.drop)
 		})
 	}
+}
+
+// FP8 and INT4 keep the accuracy on the interpreter; onnxruntime's CPU has no kernels for all of them.
+func TestDigitsInFewerBits(t *testing.T) {
+	want := digitstest.Logits(t, digitstest.Module(t))
+	for _, c := range []struct {
+		options   string
+		drop, snr float64
+	}{
+		{"mode=static,activations=fp8,calibration=" + calibration, 0.5, 20},
+		{"mode=static,activations=int8,symmetric,calibration=" + calibration, 0.5, 25},
+		{"mode=weights,weights=fp8", 0.5, 20},
+		{"mode=weights,weights=int4,block=32", 0.5, 15},
+	} {
+		m := digitstest.Module(t)
+		require.NoError(t, digitstest.Optimize(t, m, "O2,quantize{"+c.options+"},dce"))
+		got := digitstest.Logits(t, m)
+		d, err := compare.Tensors(got, want)
+		require.NoError(t, err)
+		t.Logf("%s: accuracy %.2f, SNR %.1f dB, size %.3f", c.options, digitstest.Accuracy(t, got), d.SNR, digitstest.Size(t, m))
+		require.LessOrEqual(t, digitstest.Accuracy(t, want)-digitstest.Accuracy(t, got), c.drop, c.options)
+		require.GreaterOrEqual(t, d.SNR, c.snr, c.options)
+	}
+}
+
+// Zero points are zero and biases float where a target wants that.
+func TestSymmetric(t *testing.T) {
+	for _, activations := range []string{"int8", "fp8"} {
+		m := digitstest.Module(t)
+		require.NoError(t, digitstest.Optimize(t, m, "O2,quantize{mode=static,symmetric,activations="+activations+",calibration="+calibration+"},dce"))
+		pairs := 0
+		m.Main().Body.Walk(func(op *ir.Op) bool {
+			if op.Name == "QuantizeLinear" || op.Name == "DequantizeLinear" {
+				pairs++
+				zero, err := op.Operand(2).Data().Tensor()
+				require.NoError(t, err)
+				for _, b := range zero.Data {
+					require.Zero(t, b)
+				}
+			}
+			return true
+		})
+		require.Greater(t, pairs, 10)
+	}
+	_, err := passes.ParsePipeline("quantize{mode=static,symmetric,calibration=x}")
+	require.ErrorContains(t, err, "int8 or fp8")
 }
 
 func TestExcludedLayersStayFloat(t *testing.T) {

@@ -12,20 +12,22 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-// static gives every layer an input in 8 bits, weights in int8 and a bias in
-// int32, each behind a DequantizeLinear. The values between layers keep
+// static gives every layer an input in 8 bits, weights in int8 (or fp8, as the
+// input) and a bias in int32 (where zero points may be other than zero), each behind a DequantizeLinear. The values between layers keep
 // their float32 type, so any runtime may fuse as much as it can, and none has
 // to.
 func (p *pass) static(c *passes.Context, m *ir.Module, found []layers.Layer) (changed bool, err error) {
-	batches, err := calibrate.Load(p.calibration, m.Main().Body.Args)
-	if err != nil {
-		return false, err
+	batches := p.Batches
+	if batches == nil {
+		if batches, err = calibrate.Load(p.Calibration, m.Main().Body.Args); err != nil {
+			return false, err
+		}
 	}
 	inputs := map[*ir.Value]bool{}
 	for _, l := range found {
 		inputs[l.Op.Operand(0)] = true
 	}
-	stats, err := calibrate.Observe(c, m, batches, func(v *ir.Value) bool { return inputs[v] }, p.observer != "minmax")
+	stats, err := calibrate.Observe(c, m, batches, func(v *ir.Value) bool { return inputs[v] }, p.Observer != "minmax")
 	if err != nil {
 		return false, err
 	}
@@ -60,7 +62,7 @@ func (p *pass) static(c *passes.Context, m *ir.Module, found []layers.Layer) (ch
 				p.share(x, v)
 			}
 			l.Op.SetOperand(0, d.value)
-			return int8Layer(l, w, d.scale)
+			return p.layer(l, w, d.scale)
 		})
 		changed = changed || ok
 		if err != nil {
@@ -72,9 +74,9 @@ func (p *pass) static(c *passes.Context, m *ir.Module, found []layers.Layer) (ch
 
 // cut returns the range that the observer chooses.
 func (p *pass) cut(s *calibrate.Stats) (lo, hi float64) {
-	switch p.observer {
+	switch p.Observer {
 	case "percentile":
-		return s.Percentile(p.percentile)
+		return s.Percentile(p.Percentile)
 	case "entropy":
 		return s.Entropy(256)
 	}
@@ -83,22 +85,31 @@ func (p *pass) cut(s *calibrate.Stats) (lo, hi float64) {
 
 // affine returns scale and zero point of a range, which is widened to hold
 // zero, so that zero has a code of its own.
-func affine(lo, hi float64, d tensor.DType) (scale float32, zero *tensor.Tensor) {
+func (p *pass) affine(lo, hi float64) (scale float32, zero *tensor.Tensor) {
+	f := formats[p.Activations]
+	symmetric := p.Symmetric || f.dtype == tensor.Float8E4M3FN
 	lo, hi = min(lo, 0), max(hi, 0)
-	scale = float32((hi - lo) / 255)
+	if symmetric {
+		scale = float32(max(-lo, hi) / f.max)
+	} else {
+		scale = float32((hi - lo) / 255)
+	}
 	if scale == 0 || math.IsInf(float64(1/scale), 0) {
 		scale = 1
 	}
 	z := min(max(math.RoundToEven(-lo/float64(scale)), 0), 255)
-	if d == tensor.Int8 {
-		return scale, tensor.Scalar(d, int8(z-128))
+	switch {
+	case symmetric:
+		return scale, tensor.New(f.dtype)
+	case f.dtype == tensor.Int8:
+		return scale, tensor.Scalar(f.dtype, int8(z-128))
 	}
-	return scale, tensor.Scalar(d, uint8(z))
+	return scale, tensor.Scalar(f.dtype, uint8(z))
 }
 
 // qdq inserts the pair that rounds x, right behind where x is defined.
 func (p *pass) qdq(x *ir.Value, lo, hi float64) (*ir.Value, float32, error) {
-	scale, zero := affine(lo, hi, p.activations)
+	scale, zero := p.affine(lo, hi)
 	b := behind(x)
 	s, z := b.Tensor(tensor.Scalar(tensor.Float32, scale)), b.Tensor(zero)
 	q, err := ops.Build(b, "QuantizeLinear", []*ir.Value{x, s, z})
@@ -135,16 +146,26 @@ func (p *pass) share(x, rounded *ir.Value) {
 	}
 }
 
-// int8Layer replaces weights and bias of a layer whose input has the scale.
-func int8Layer(l layers.Layer, w []float32, scale float32) error {
-	c := quantizeWeights(w, l.Weight.Shape, l.Out)
-	v, err := c.dequantized(ir.Before(l.Op), l.Out)
+// layer replaces weights and bias of a layer whose input has the scale.
+func (p *pass) layer(l layers.Layer, w []float32, scale float32) error {
+	f := formats["int8"]
+	if p.Activations == "fp8" {
+		f = formats["fp8"]
+	}
+	c, err := quantizeWeights(w, l.Weight.Shape, l.Out, f)
+	if err != nil {
+		return err
+	}
+	v, err := c.dequantized(ir.Before(l.Op))
 	if err != nil {
 		return err
 	}
 	v.Origin = l.Op.Operand(layers.WeightOperand).Origin
 	l.Op.SetOperand(layers.WeightOperand, v)
-	return int32Bias(l.Op, c.scale, scale)
+	if p.Symmetric || f.dtype != tensor.Int8 {
+		return nil
+	}
+	return int32Bias(l.Op, tensor.Of[float32](c.scale), scale)
 }
 
 // int32Bias stores a bias with the scale of the layer's accumulator, where it
