@@ -36,7 +36,7 @@ WANTED = {
     "Memory": ("VHostMemory", ["data", "size"]),
     "TimingCache": ("VTimingCache", ["serialize"]),
     "Wrapper": ("IBuilder", ["!"]),
-    "Parser": ("IParser", ["parse", "getNbErrors", "getError", "clearErrors", "!"]),
+    "Parser": ("IParser", ["loadModelProto", "loadInitializer", "parseModelProto", "getNbErrors", "getError", "clearErrors", "!"]),
     "ParserError": ("IParserError", ["code", "desc", "file", "line", "func", "node", "nodeName", "nodeOperator"]),
 }
 # Interfaces that the package implements: the table holds where each of its methods must stand.

@@ -42,7 +42,7 @@ func Build(ctx context.Context, onnx []byte, o Options) (engine []byte, rep *Rep
 	if o.Dir != "" {
 		path = filepath.Join(o.Dir, "model.onnx")
 	}
-	if rep, err = build(ctx, in, path, out, o); err != nil {
+	if rep, err = build(ctx, files{model: in, plan: out}, nvinfer.Job{Model: path}, o); err != nil {
 		return nil, nil, err
 	}
 	engine = make([]byte, rep.Bytes)
@@ -68,23 +68,21 @@ func BuildFile(ctx context.Context, modelPath, planPath string, o Options) (rep 
 		abs = filepath.Join(o.Dir, filepath.Base(abs))
 	}
 	err = writeWhole(planPath, func(out *os.File) (err error) {
-		rep, err = build(ctx, in, abs, out, o)
+		rep, err = build(ctx, files{model: in, plan: out}, nvinfer.Job{Model: abs}, o)
 		return err
 	})
 	return rep, err
 }
 
-// build runs one job in a child: model in, plan out.
-func build(ctx context.Context, model *os.File, path string, out *os.File, o Options) (rep *Report, err error) {
-	j := nvinfer.Job{
-		Model: path, SM: o.SM, Profiles: o.Profiles, Flags: o.Flags, Workspace: o.Workspace,
-		Threads: o.Threads, TimingCache: o.TimingCache, Verbose: o.Verbose, Stop: o.stop, Crash: o.crash,
-	}
+// build runs one job, that says where the model's weights are, in a child.
+func build(ctx context.Context, f files, j nvinfer.Job, o Options) (rep *Report, err error) {
+	j.SM, j.Profiles, j.Flags, j.Workspace, j.Threads, j.TimingCache = o.SM, o.Profiles, o.Flags, o.Workspace, o.Threads, o.TimingCache
+	j.Verbose, j.Stop, j.Crash = o.Verbose, o.stop, o.crash
 	var w *watcher
 	err = eachFolder(ctx, o.Library, func(dir string) (err error) {
 		w = &watcher{o: o, rep: &Report{Folder: dir}}
 		j.Library = dir
-		w.rep.PeakRSS, err = runChild(ctx, j, model, out, w.event)
+		w.rep.PeakRSS, err = runChild(ctx, j, f, w.event)
 		return err
 	})
 	switch {

@@ -2,6 +2,7 @@ package tensorrt
 
 import (
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
@@ -9,6 +10,10 @@ import (
 
 // childName is argument zero of a child, which tells it what it is.
 const childName = "hone-tensorrt-builder"
+
+// files are what a child is handed: the model, the weights that lie beside it
+// (nil where none do), and where the plan goes.
+type files struct{ model, data, plan *os.File }
 
 // errNoChild: this program cannot start a builder.
 var errNoChild = errors.New("TensorRT's builder cannot be started")

@@ -42,11 +42,11 @@ func ChildMain() {
 // runChild does a job in a child process and calls on for its events. It
 // returns the most memory that the child held, in bytes. Ending the context
 // kills the child.
-func runChild(ctx context.Context, j nvinfer.Job, model, plan *os.File, on func(nvinfer.Event)) (peak int64, err error) {
+func runChild(ctx context.Context, j nvinfer.Job, f files, on func(nvinfer.Event)) (peak int64, err error) {
 	if !mainCalled {
 		return 0, fmt.Errorf("%w: main has to call tensorrt.ChildMain() first", errNoChild)
 	}
-	cmd, crumb, events, err := prepare(ctx, j, model, plan)
+	cmd, crumb, events, err := prepare(ctx, j, f)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errNoChild, err)
 	}
@@ -97,7 +97,7 @@ func runChild(ctx context.Context, j nvinfer.Job, model, plan *os.File, on func(
 	return peak, &DiedError{Cause: cause(err, stderr.String()), Last: doing}
 }
 
-func prepare(ctx context.Context, j nvinfer.Job, model, plan *os.File) (cmd *exec.Cmd, crumb, events *os.File, err error) {
+func prepare(ctx context.Context, j nvinfer.Job, f files) (cmd *exec.Cmd, crumb, events *os.File, err error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, nil, nil, err
@@ -121,7 +121,7 @@ func prepare(ctx context.Context, j nvinfer.Job, model, plan *os.File) (cmd *exe
 	cmd.WaitDelay = 5 * time.Second
 	// One processor and hardly any collection: what Go asks of the system then comes at the same moments each time.
 	cmd.Env = append(os.Environ(), "GOGC=off", "GOMAXPROCS=1", "GOMEMLIMIT=64MiB", "GODEBUG=")
-	cmd.ExtraFiles = []*os.File{eventsW, crumb, model, plan}
+	cmd.ExtraFiles = []*os.File{eventsW, crumb, f.model, f.data, f.plan}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd, crumb, events, nil
 }

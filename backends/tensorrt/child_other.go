@@ -19,7 +19,7 @@ func unavailable() error {
 		errNoChild, runtime.GOOS, runtime.GOARCH)
 }
 
-func runChild(context.Context, nvinfer.Job, *os.File, *os.File, func(nvinfer.Event)) (int64, error) {
+func runChild(context.Context, nvinfer.Job, files, func(nvinfer.Event)) (int64, error) {
 	return 0, unavailable()
 }
 

@@ -7,9 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
+	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
 	"github.com/hone-ml/hone/backends/tensorrt/legalize"
 	"github.com/hone-ml/hone/frontend/onnx"
+	"github.com/hone-ml/hone/internal/mmap"
 	"github.com/hone-ml/hone/ir"
 )
 
@@ -65,10 +68,23 @@ func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Repor
 		return nil, err
 	}
 	defer in.Close()
-	if err := onnx.Export(in, m, onnx.ExportOptions{}); err != nil {
+	data, err := memoryFile("weights", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer data.Close()
+	moved, err := onnx.ExportSplit(in, data, "weights", m, onnx.ExportOptions{})
+	if err != nil {
 		return nil, fmt.Errorf("handing the model to TensorRT: %w", err)
 	}
-	rep, err := build(ctx, in, "", out, o)
+	var j nvinfer.Job
+	for _, w := range moved {
+		j.Weights = append(j.Weights, nvinfer.Weights(w))
+	}
+	// The weights are in the builder's hands: here they need no memory while it works.
+	mmap.LetGo()
+	debug.FreeOSMemory()
+	rep, err := build(ctx, files{in, data, out}, j, o)
 	if err != nil {
 		return nil, err
 	}

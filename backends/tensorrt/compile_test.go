@@ -14,6 +14,8 @@ import (
 	"github.com/hone-ml/hone/frontend/onnx"
 	"github.com/hone-ml/hone/internal/testenv"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/tensor"
 )
 
 //go:embed testdata/compile.txt
@@ -72,6 +74,40 @@ func TestCompileModels(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A model is larger than one ONNX file can be: its weights go to the builder beside it.
+func TestCompileOverTwoGigabytes(t *testing.T) {
+	if !testenv.Full() {
+		t.Skipf("%s is skipped: it takes 11 GB of memory, which belongs to the full round", t.Name())
+	}
+	needLibrary(t)
+	const rows, width, tables = 1 << 17, 1 << 10, 5 // 512 MiB each
+	m := ir.NewModule("large", ops.NewestOpset(""))
+	i := m.Main().AddInput("i", ir.Static(tensor.Int64, 4))
+	b := ir.AtEnd(m.Main().Body)
+	var sum *ir.Value
+	for k := range tables {
+		table := b.Constant(ir.LazyData(tensor.Float32, []int{rows, width}, func() (*tensor.Tensor, error) {
+			x := tensor.New(tensor.Float32, rows, width)
+			for j := range tensor.Of[float32](x) {
+				tensor.Of[float32](x)[j] = float32(j*(k+1)%8191) / 8192
+			}
+			return x, nil
+		}))
+		row := []ir.Type{ir.Static(tensor.Float32, 4, width)}
+		v := b.Op("Gather", []*ir.Value{table, i}, row).Result(0)
+		if sum != nil {
+			v = b.Op("Add", []*ir.Value{sum, v}, row).Result(0)
+		}
+		sum = v
+	}
+	m.Main().Return([]string{"y"}, sum)
+	out := filepath.Join(t.TempDir(), "large.plan")
+	rep, err := CompileFile(t.Context(), m, out, Options{SM: []int{86}})
+	require.NoError(t, err)
+	require.Greater(t, rep.Bytes, int64(tables*rows*width*4))
+	t.Logf("%d bytes, built in %v, peak %d MB", rep.Bytes, rep.Build, rep.PeakRSS>>20)
 }
 
 // What TensorRT refuses is refused before anything is built, with op, ONNX name and reason, and without its library.

@@ -117,22 +117,19 @@ func TestSameAsReferenceFixed(t *testing.T) {
 	}
 }
 
-// So is the plan of a real model, given the ONNX that hone hands over.
+// So is the plan of a real model that hone compiles, given the ONNX that hone would write.
 func TestSameAsReferenceLegalized(t *testing.T) {
 	needLibrary(t)
 	r := needReference(t)
 	for _, precision := range []string{"fp32", "fp16"} {
 		m := open(t, "hf_bert", []string{"input_ids=2x16", "attention_mask=2x16"})
-		_, err := legalize.Run(t.Context(), m, legalize.Options{SM: []int{86}, Precision: precision})
+		got, _, err := Compile(t.Context(), m, Options{SM: []int{86}, Precision: precision})
+		require.NoError(t, err)
+		_, err = legalize.Run(t.Context(), m, legalize.Options{SM: []int{86}, Precision: precision})
 		require.NoError(t, err)
 		path := filepath.Join(t.TempDir(), "m.onnx")
 		require.NoError(t, onnx.WriteFile(t.Context(), path, m, onnx.ExportOptions{}))
 		want, _ := r.build(t, path, "86", nil)
-		out := filepath.Join(t.TempDir(), "m.plan")
-		_, err = BuildFile(t.Context(), path, out, Options{SM: []int{86}})
-		require.NoError(t, err)
-		got, err := os.ReadFile(out)
-		require.NoError(t, err)
 		require.True(t, bytes.Equal(want, got), "%s differs", precision)
 	}
 }

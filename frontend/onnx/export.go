@@ -61,11 +61,37 @@ func WriteFile(ctx context.Context, path string, m *ir.Module, opt ExportOptions
 		limit = maxInline
 	}
 	if x.bytes > limit {
-		if err := x.writeData(ctx, path+".data"); err != nil {
+		err := atomicfile.Write(ctx, path+".data", func(f *atomicfile.File) error {
+			_, err := moveData(x.tensors, f, filepath.Base(path)+".data")
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return p.Encode(f) })
+}
+
+// Moved is a constant that lies beside its model: Size bytes at Offset of the data.
+type Moved struct {
+	Name         string
+	Offset, Size int64
+}
+
+// ExportSplit writes m in two parts: to data the constants, each aligned to be
+// mapped, and to w the model, which names the data as a file called location.
+// What is small, and the constants of subgraphs, stay in the model. Neither
+// part is ever whole in memory.
+func ExportSplit(w, data io.Writer, location string, m *ir.Module, opt ExportOptions) ([]Moved, error) {
+	_, p, err := export(m, opt)
+	if err != nil {
+		return nil, err
+	}
+	moved, err := moveData(p.Graph.Initializer, data, location)
+	if err != nil {
+		return nil, err
+	}
+	return moved, p.Encode(w)
 }
 
 // exporter is one export.
@@ -369,34 +395,33 @@ func attrProto(a ir.Attr) (*onnxpb.AttributeProto, error) {
 // align is where constants start in a data file, so that they can be mapped.
 const align = 64
 
-// writeData moves the constants to a file of their own.
-func (x *exporter) writeData(ctx context.Context, path string) error {
-	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error {
-		w := bufio.NewWriterSize(f, 1<<20)
-		at := int64(0)
-		for _, t := range x.tensors {
-			if t.RawData.Size < smallest {
-				continue
-			}
-			b, err := t.RawData.Load()
-			if err != nil {
-				return fmt.Errorf("constant %q: %w", t.Name, err)
-			}
-			pad := -at & (align - 1)
-			if _, err := w.Write(make([]byte, pad)); err != nil {
-				return err
-			}
-			if _, err := w.Write(b); err != nil {
-				return err
-			}
-			at += pad
-			t.DataLocation = onnxpb.External
-			for _, kv := range [][2]string{{"location", filepath.Base(path)}, {"offset", strconv.FormatInt(at, 10)}, {"length", strconv.Itoa(len(b))}} {
-				t.ExternalData = append(t.ExternalData, &onnxpb.StringStringEntryProto{Key: kv[0], Value: kv[1]})
-			}
-			t.RawData = onnxpb.Blob{}
-			at += int64(len(b))
+// moveData writes constants to a file of their own, and leaves where they lie in their place.
+func moveData(tensors []*onnxpb.TensorProto, to io.Writer, location string) (moved []Moved, err error) {
+	w := bufio.NewWriterSize(to, 1<<20)
+	at := int64(0)
+	for _, t := range tensors {
+		if t.RawData.Size < smallest {
+			continue
 		}
-		return w.Flush()
-	})
+		b, err := t.RawData.Load()
+		if err != nil {
+			return nil, fmt.Errorf("constant %q: %w", t.Name, err)
+		}
+		pad := -at & (align - 1)
+		if _, err := w.Write(make([]byte, pad)); err != nil {
+			return nil, err
+		}
+		if _, err := w.Write(b); err != nil {
+			return nil, err
+		}
+		at += pad
+		t.DataLocation = onnxpb.External
+		for _, kv := range [][2]string{{"location", location}, {"offset", strconv.FormatInt(at, 10)}, {"length", strconv.Itoa(len(b))}} {
+			t.ExternalData = append(t.ExternalData, &onnxpb.StringStringEntryProto{Key: kv[0], Value: kv[1]})
+		}
+		t.RawData = onnxpb.Blob{}
+		moved = append(moved, Moved{t.Name, at, int64(len(b))})
+		at += int64(len(b))
+	}
+	return moved, w.Flush()
 }

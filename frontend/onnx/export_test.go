@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,6 +175,39 @@ func TestExternalDataIsWrittenAndRead(t *testing.T) {
 	ok, failed, _ := compare(t, [][3]string{{path, path, "-"}})
 	require.Empty(t, failed)
 	require.Equal(t, 1, ok)
+}
+
+// TestSplitExport writes a model and its constants apart. Those of subgraphs stay inside.
+func TestSplitExport(t *testing.T) {
+	large := func(name string) *onnxpb.TensorProto { return floats(name, slices.Repeat([]float32{1, 2}, 150)...) }
+	branch := func(name string) *onnxpb.GraphProto {
+		return &onnxpb.GraphProto{Name: name, Initializer: []*onnxpb.TensorProto{large(name + "_w")},
+			Node: []*onnxpb.NodeProto{node("Mul", s("x", name+"_w"), s(name+"_y"))}, Output: []*onnxpb.ValueInfoProto{output(name + "_y")}}
+	}
+	choice := node("If", s("c"), s("r"))
+	choice.Attribute = []*onnxpb.AttributeProto{
+		{Name: "then_branch", Type: onnxpb.AttrGraph, G: branch("a")}, {Name: "else_branch", Type: onnxpb.AttrGraph, G: branch("b")}}
+	cond := input("c")
+	cond.Type.Tensor.ElemType = int32(tensor.Bool)
+	m, err := importOf(t, model(&onnxpb.GraphProto{
+		Input: []*onnxpb.ValueInfoProto{input("x", 300), cond}, Output: []*onnxpb.ValueInfoProto{output("y")},
+		Initializer: []*onnxpb.TensorProto{large("w"), large("v"), floats("small", 1)},
+		Node:        []*onnxpb.NodeProto{choice, node("Add", s("r", "w"), s("t")), node("Add", s("t", "v"), s("u")), node("Add", s("u", "small"), s("y"))},
+	}), Options{})
+	require.NoError(t, err)
+	var p, data bytes.Buffer
+	moved, err := ExportSplit(&p, &data, "beside", m, ExportOptions{})
+	require.NoError(t, err)
+	require.Equal(t, []Moved{{"w", 0, 1200}, {"v", 1216, 1200}}, moved)
+	require.Equal(t, 2416, data.Len())
+	back, err := onnxpb.DecodeModel(p.Bytes())
+	require.NoError(t, err)
+	for _, i := range back.Graph.Initializer {
+		require.Equal(t, i.Name != "small", i.DataLocation == onnxpb.External, i.Name)
+	}
+	for _, a := range back.Graph.Node[0].Attribute {
+		require.True(t, a.G.Initializer[0].RawData.IsSet(), "a constant of a subgraph left it")
+	}
 }
 
 // TestFusedRegionsAreInlined exports a module of the fused level.

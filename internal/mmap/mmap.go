@@ -66,7 +66,22 @@ func Map(f *os.File) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", f.Name(), err)
 	}
-	return &File{data: data, unmap: unmapFile}, nil
+	m := &File{data: data, unmap: unmapFile}
+	live.Store(m, nil)
+	return m, nil
+}
+
+// live holds the files that are mapped.
+var live sync.Map
+
+// LetGo lets go the memory behind all mapped files of this process, for a long
+// wait in which none is read. The bytes come back from the files when touched.
+func LetGo() {
+	live.Range(func(k, _ any) bool {
+		f := k.(*File)
+		f.Advise(DontNeed, 0, len(f.Bytes()))
+		return true
+	})
 }
 
 // Bytes returns the file's bytes. They must not be written to, nor used after
@@ -98,6 +113,7 @@ func (f *File) Close() error {
 	defer f.mu.Unlock()
 	data, unmap := f.data, f.unmap
 	f.data, f.unmap = nil, nil
+	live.Delete(f)
 	if unmap == nil {
 		return nil
 	}

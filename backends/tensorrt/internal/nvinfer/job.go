@@ -5,6 +5,7 @@ type Job struct {
 	Library     string    // folder of the libraries; empty for the system's own search
 	Check       bool      // load the library and try its slot table, no more
 	Model       string    // path of the model, for weights kept beside it and for messages
+	Weights     []Weights // those that lie beside the model, behind DataFD
 	SM          []int     // compute capabilities to build for
 	Profiles    []Profile // optimization profiles, in order
 	Flags       []string  // builder flags by name, as TF32 or SPARSE_WEIGHTS
@@ -14,6 +15,12 @@ type Job struct {
 	Verbose     bool      // send the library's information messages too
 	Stop        string    // phase to cancel the build in, through the progress monitor
 	Crash       string    // phase to read a bad address in: what a bug of the library does
+}
+
+// Weights is where an initializer of the model lies in the data beside it.
+type Weights struct {
+	Name         string
+	Offset, Size int64
 }
 
 // Profile is one optimization profile: a range for every input that has open dimensions.

@@ -17,6 +17,7 @@ const (
 	EventsFD = 3 + iota // events go out, one JSON object a line
 	CrumbFD             // a page where the last message stands, which outlives the process
 	ModelFD             // the model
+	DataFD              // the data beside the model, where the job has weights
 	PlanFD              // the plan goes here
 )
 
@@ -44,7 +45,7 @@ func Serve() int {
 	if err != nil {
 		return fail(err)
 	}
-	s := &session{emit: emit, model: os.NewFile(ModelFD, "model"), plan: os.NewFile(PlanFD, "plan")}
+	s := &session{emit: emit, model: os.NewFile(ModelFD, "model"), data: os.NewFile(DataFD, "data"), plan: os.NewFile(PlanFD, "plan")}
 	s.crumb = func(text string) {
 		mu.Lock()
 		defer mu.Unlock()

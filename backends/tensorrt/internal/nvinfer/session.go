@@ -20,11 +20,11 @@ type session struct {
 	Job
 	*library
 	arena
-	model, plan *os.File
-	emit        func(Event)
-	crumb       func(string) // remembers where we are, should the process die
-	mu          sync.Mutex   // the library logs from threads of its own
-	errors      []string     // what it logged as errors
+	model, data, plan *os.File
+	emit              func(Event)
+	crumb             func(string) // remembers where we are, should the process die
+	mu                sync.Mutex   // the library logs from threads of its own
+	errors            []string     // what it logged as errors
 }
 
 // run does the job: the plan's bytes are written to s.plan.
@@ -130,29 +130,37 @@ func (s *session) create(what string, entry uintptr, args ...uintptr) (object, e
 // destroy calls the deleting destructor, which is the wrapper's own.
 func (s *session) destroy(o object) { virtual(uintptr(o), s.table.wrapper.delete) }
 
+// parse makes the network of the model. The parser copies the model, which is
+// small where its weights lie beside it, but refers to the weights where they
+// are mapped.
 func (s *session) parse(parser uintptr) error {
-	st, err := s.model.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Size() == 0 {
-		return errors.New("the model is empty")
-	}
-	// Mapped and never unmapped: C may keep pointers into it, and a big model stays out of Go's heap.
-	model, err := syscall.Mmap(int(s.model.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
+	s.crumb("parsing the model")
+	model, err := mapped(s.model)
 	if err != nil {
 		return fmt.Errorf("cannot map the model: %w", err)
 	}
-	s.crumb("parsing the model")
-	t := s.table
-	// The path lets the parser find weights kept beside the model.
+	// The path lets the parser find weights in files beside the model's.
 	path := uintptr(0)
 	if s.Model != "" {
 		path = s.arena.text(s.Model)
 	}
-	if byte(virtual(parser, t.parser.parse, s.bytes(model), uintptr(len(model)), path)) != 0 {
-		// The parser has copied what it needs; should C look again, the pages come back from the file.
-		return syscall.Madvise(model, syscall.MADV_DONTNEED)
+	t := s.table
+	ok := byte(virtual(parser, t.parser.loadModelProto, s.bytes(model), uintptr(len(model)), path)) != 0
+	if err := syscall.Munmap(model); err != nil {
+		return err
+	}
+	if ok && len(s.Weights) > 0 {
+		data, err := mapped(s.data)
+		if err != nil {
+			return fmt.Errorf("cannot map the weights: %w", err)
+		}
+		for _, w := range s.Weights {
+			at := s.bytes(data[w.Offset : w.Offset+w.Size])
+			ok = ok && byte(virtual(parser, t.parser.loadInitializer, s.arena.text(w.Name), at, uintptr(w.Size))) != 0
+		}
+	}
+	if ok && byte(virtual(parser, t.parser.parseModelProto)) != 0 {
+		return nil
 	}
 	n := int(int32(virtual(parser, t.parser.getNbErrors)))
 	named := 0
@@ -170,6 +178,18 @@ func (s *session) parse(parser uintptr) error {
 		return errors.New("the parser refuses the model")
 	}
 	return s.failure("the parser cannot read the model")
+}
+
+// mapped is what a file holds. It is never in Go's heap.
+func mapped(f *os.File) ([]byte, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() == 0 {
+		return nil, errors.New("it is empty")
+	}
+	return syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_PRIVATE)
 }
 
 // contents is a view of an IHostMemory.

@@ -61,7 +61,7 @@ type (
 	memorySlots      struct{ data, size int }
 	timingCacheSlots struct{ serialize int }
 	wrapperSlots     struct{ delete int }
-	parserSlots      struct{ parse, getNbErrors, getError, clearErrors, delete int }
+	parserSlots      struct{ loadModelProto, loadInitializer, parseModelProto, getNbErrors, getError, clearErrors, delete int }
 	parserErrorSlots struct{ code, desc, file, line, function, node, nodeName, nodeOperator int }
 	loggerSlots      struct{ log int }
 	progressSlots    struct{ phaseStart, stepComplete, phaseFinish int }

@@ -83,11 +83,13 @@ func init() {
 			delete: 1,
 		},
 		parser: parserSlots{
-			parse:       0,
-			getNbErrors: 5,
-			getError:    6,
-			clearErrors: 7,
-			delete:      9,
+			loadModelProto:  21,
+			loadInitializer: 22,
+			parseModelProto: 23,
+			getNbErrors:     5,
+			getError:        6,
+			clearErrors:     7,
+			delete:          9,
 		},
 		parserError: parserErrorSlots{
 			code:         0,

@@ -83,11 +83,13 @@ func init() {
 			delete: 1,
 		},
 		parser: parserSlots{
-			parse:       0,
-			getNbErrors: 3,
-			getError:    4,
-			clearErrors: 5,
-			delete:      7,
+			loadModelProto:  19,
+			loadInitializer: 20,
+			parseModelProto: 21,
+			getNbErrors:     3,
+			getError:        4,
+			clearErrors:     5,
+			delete:          7,
 		},
 		parserError: parserErrorSlots{
 			code:         0,
