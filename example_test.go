@@ -11,8 +11,6 @@ import (
 
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/npy"
-	"github.com/hone-ml/hone/ir"
-	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/tensor"
 	"github.com/hone-ml/hone/testdata/digits"
 )
@@ -145,44 +143,4 @@ func ExampleVerify() {
 	// Output:
 	// logits: error below 1e-4 of the scale: true, same class: 100 %
 	// ok: true
-}
-
-func init() {
-	passes.Register(passes.Spec{
-		Name: "pool-as-mean",
-		Help: "write global average pools as means",
-		New:  func(passes.Options) (passes.Pass, error) { return passes.Func("pool-as-mean", poolAsMean), nil },
-	})
-}
-
-// poolAsMean writes every GlobalAveragePool of pictures as the mean that it is.
-func poolAsMean(c *passes.Context, m *ir.Module) (changed bool, err error) {
-	for op := range m.Main().Body.Ops() {
-		if op.Name != "GlobalAveragePool" || op.Operand(0).Type.Rank() != 4 {
-			continue
-		}
-		did, err := c.Apply("pool-as-mean", op, nil, func(r *passes.Rewriter) []*ir.Value {
-			return []*ir.Value{r.Op("ReduceMean", []*ir.Value{op.Operand(0), r.Int64s(2, 3)})}
-		})
-		if err != nil {
-			return changed, err
-		}
-		changed = changed || did
-	}
-	return changed, nil
-}
-
-// A program that registers a pass can name it in any pipeline.
-func Example_pass() {
-	m, err := hone.Open(model)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer m.Close()
-	if err := m.Optimize(passes.NewContext(context.Background()), "pool-as-mean,O2"); err != nil {
-		log.Fatal(err)
-	}
-	histogram := hone.Summarize(m.Module()).Histogram
-	fmt.Println(histogram["GlobalAveragePool"], "pools,", histogram["ReduceMean"], "mean")
-	// Output: 0 pools, 1 mean
 }

@@ -13,6 +13,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"testing"
 	"time"
 
 	"github.com/hone-ml/hone/ir"
@@ -32,13 +33,10 @@ type Spec struct {
 	Name    string
 	Help    string // one line
 	Options []Option
-	// New makes the pass for the options given in a pipeline.
+	// New makes the pass of options that the declarations allow.
 	New func(o Options) (Pass, error)
-}
-
-// Option declares an option of a pass: name=value, or just name for a bool.
-type Option struct {
-	Name, Default, Help string
+	// Example is a function in IR text that the pass changes, for the manual.
+	Example string
 }
 
 var registry = map[string]Spec{}
@@ -118,8 +116,11 @@ type Stat struct {
 	OpsAfter     int
 }
 
-// NewContext returns a context without limits.
-func NewContext(ctx context.Context) *Context { return &Context{Context: ctx, Limit: -1} }
+// NewContext returns a context without limits. Every test checks the module
+// after each pass.
+func NewContext(ctx context.Context) *Context {
+	return &Context{Context: ctx, Limit: -1, VerifyEach: testing.Testing()}
+}
 
 // run runs one pass with all that goes around it.
 func (c *Context) run(p Pass, m *ir.Module) (bool, error) {
@@ -141,7 +142,7 @@ func (c *Context) run(p Pass, m *ir.Module) (bool, error) {
 	}
 	c.Stats = append(c.Stats, Stat{p.Name(), time.Since(start), c.Applied - applied, before, CountOps(m)})
 	if c.VerifyEach {
-		if err := ir.Verify(m); err != nil {
+		if err := ops.Verify(m); err != nil {
 			return false, fmt.Errorf("pass %s left a broken module: %w", p.Name(), err)
 		}
 	}

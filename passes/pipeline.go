@@ -2,10 +2,8 @@ package passes
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/hone-ml/hone/internal/nearest"
 	"github.com/hone-ml/hone/ir"
 )
 
@@ -29,13 +27,6 @@ const maxRounds = 50
 // watched is the number of last rounds whose applications are remembered, to
 // name the rules that undo each other.
 const watched = 4
-
-// Options are the options that a pipeline gives to a pass, completed with
-// defaults. Values that stand alone read as true.
-type Options map[string]string
-
-// Bool returns an option as a truth value.
-func (o Options) Bool(name string) bool { return o[name] == "true" }
 
 // Name returns the text of the pipeline.
 func (p *Pipeline) Name() string { return p.text }
@@ -195,22 +186,16 @@ func (p *pipelineParser) step(depth int) (Pass, error) {
 		pl.text = name
 		return pl, nil
 	}
-	spec, ok := registry[name]
-	if !ok {
-		return nil, fmt.Errorf("there is no pass %q%s; hone passes lists them", name, nearest.Hint(name, Names()))
-	}
-	opts, err := p.options(spec)
+	opts, err := p.options()
 	if err != nil {
 		return nil, err
 	}
-	return spec.New(opts)
+	return New(name, opts)
 }
 
-func (p *pipelineParser) options(spec Spec) (Options, error) {
+// options reads what stands in braces.
+func (p *pipelineParser) options() (Options, error) {
 	opts := Options{}
-	for _, o := range spec.Options {
-		opts[o.Name] = o.Default
-	}
 	if !p.accept('{') {
 		return opts, nil
 	}
@@ -220,8 +205,8 @@ func (p *pipelineParser) options(spec Spec) (Options, error) {
 		if p.accept('=') {
 			value = p.until(",}")
 		}
-		if !slices.ContainsFunc(spec.Options, func(o Option) bool { return o.Name == name }) {
-			return nil, fmt.Errorf("pass %s has no option %q", spec.Name, name)
+		if _, ok := opts[name]; ok {
+			return nil, fmt.Errorf("option %q is given twice", name)
 		}
 		opts[name] = value
 		if !p.accept(',') && (p.pos >= len(p.text) || p.text[p.pos] != '}') {

@@ -52,3 +52,59 @@ func @main(%x: f32[4], %y: f32[4]) -> (z: f32[4]) {
 		})
 	}
 }
+
+// However early a run is stopped, what it has done until then is the beginning
+// of what the whole run does, and the module is sound.
+func TestARunCanBeStoppedBeforeAnyApplication(t *testing.T) {
+	source, err := ir.Parse(`module @t opset=28
+func @main(%x: f32[4]) -> (z: f32[4]) {
+  %0 = Identity(%x) : f32[4]
+  %1 = Neg(%0) : f32[4]
+  %2 = Neg(%1) : f32[4]
+  %3 = Abs(%2) : f32[4]
+  %4 = Abs(%2) : f32[4]
+  %5 = Add(%3, %4) : f32[4]
+  %6 = Exp(%5) : f32[4]
+  return(%5)
+}`, ir.ParseOptions{})
+	require.NoError(t, err)
+	run := func(limit int) ([]string, *passes.Context) {
+		m, done := source.Clone(), []string{}
+		c := passes.NewContext(t.Context())
+		require.True(t, c.VerifyEach, "tests check the module after each pass")
+		c.Limit = limit
+		c.OnApply = func(a passes.Application) {
+			require.Equal(t, len(done), a.Serial)
+			done = append(done, a.Pass+" "+a.Rule+" "+a.Op.Name)
+		}
+		_, err := parse(t, "O1").Run(c, m)
+		require.NoError(t, err)
+		require.Equal(t, len(done), c.Applied)
+		agree(t, source, m)
+		return done, c
+	}
+	all, c := run(-1)
+	require.GreaterOrEqual(t, len(all), 4)
+	sum := 0
+	for _, s := range c.Stats {
+		sum += s.Applications
+	}
+	require.Equal(t, len(all), sum, "the counts of the passes add up")
+	for limit := range len(all) {
+		done, _ := run(limit)
+		require.Equal(t, all[:limit], done)
+	}
+}
+
+// A pass that breaks the module is named, where passes are watched.
+func TestVerifyEachNamesThePass(t *testing.T) {
+	m, err := ir.Parse("module @t opset=28\nfunc @main(%x: f32[4]) -> (z: f32[4]) {\n  %0 = Neg(%x) : f32[4]\n  return(%0)\n}", ir.ParseOptions{})
+	require.NoError(t, err)
+	breaks := passes.Func("breaks", func(_ *passes.Context, m *ir.Module) (bool, error) {
+		m.Main().Body.First().Name = "Negg"
+		return true, nil
+	})
+	_, err = passes.NewPipeline(breaks).Run(passes.NewContext(t.Context()), m)
+	require.ErrorContains(t, err, "pass breaks left a broken module: ")
+	require.ErrorContains(t, err, "Negg")
+}

@@ -29,12 +29,7 @@ func Pipeline() *passes.Pipeline {
 }
 
 func mustPass(name string) passes.Pass {
-	spec, _ := passes.Lookup(name)
-	opts := passes.Options{}
-	for _, o := range spec.Options {
-		opts[o.Name] = o.Default
-	}
-	p, err := spec.New(opts)
+	p, err := passes.New(name, nil)
 	if err != nil {
 		panic(err) // a default that the pass itself refuses
 	}

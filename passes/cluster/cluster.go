@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
@@ -22,8 +21,8 @@ func init() {
 		Name: "cluster",
 		Help: "let the weights of each layer share the values of a codebook found by k-means",
 		Options: []passes.Option{
-			{Name: "bits", Default: "4", Help: "1 to 8: a codebook has 2^bits values"},
-			{Name: "storage", Default: "uint8", Help: "how indices are stored: uint8, or uint4 (half the size, ONNX opset 21, up to 4 bits)"},
+			{Name: "bits", Default: "4", Type: passes.Int(1, 8), Help: "1 to 8: a codebook has 2^bits values"},
+			{Name: "storage", Default: "uint8", Type: passes.OneOf("uint8", "uint4"), Help: "how indices are stored: uint8, or uint4 (half the size, ONNX opset 21, up to 4 bits)"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
 		New: newPass,
@@ -31,13 +30,12 @@ func init() {
 }
 
 func newPass(o passes.Options) (passes.Pass, error) {
-	bits, err := strconv.Atoi(o["bits"])
-	if err != nil || bits < 1 || bits > 8 {
-		return nil, fmt.Errorf("cluster: bits=%s: choose 1 to 8", o["bits"])
+	bits, storage := o.Int("bits"), tensor.Uint8
+	if o["storage"] == "uint4" {
+		storage = tensor.Uint4
 	}
-	storage, ok := tensor.ParseDType(map[string]string{"uint8": "u8", "uint4": "u4"}[o["storage"]])
-	if !ok || storage == tensor.Uint4 && bits > 4 {
-		return nil, fmt.Errorf("cluster: storage=%s with %d bits: choose uint8, or uint4 with up to 4 bits", o["storage"], bits)
+	if storage == tensor.Uint4 && bits > 4 {
+		return nil, fmt.Errorf("cluster: storage=uint4 holds up to 4 bits, not %d: choose uint8", bits)
 	}
 	exclude := layers.ParsePatterns(o["exclude"])
 	return passes.Func("cluster", func(c *passes.Context, m *ir.Module) (changed bool, err error) {

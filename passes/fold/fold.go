@@ -5,8 +5,7 @@ package fold
 
 import (
 	"context"
-	"fmt"
-	"strconv"
+	"math"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
@@ -19,16 +18,12 @@ func init() {
 		Name: "fold-constants",
 		Help: "evaluate ops whose operands are constants, and shape arithmetic that is known",
 		Options: []passes.Option{{
-			Name: "max-growth", Default: "65536",
+			Name: "max-growth", Default: "65536", Type: passes.Int(0, math.MaxInt),
 			Help: "bytes by which a result may be larger than the constants it is computed from",
 		}},
 		New: func(o passes.Options) (passes.Pass, error) {
-			n, err := strconv.ParseInt(o["max-growth"], 10, 64)
-			if err != nil || n < 0 {
-				return nil, fmt.Errorf("fold-constants: max-growth=%s is no number of bytes", o["max-growth"])
-			}
 			return passes.Func("fold-constants", func(c *passes.Context, m *ir.Module) (bool, error) {
-				f := &folder{Context: c, shapes: ops.NewShapes(m), growth: n}
+				f := &folder{Context: c, shapes: ops.NewShapes(m), growth: int64(o.Int("max-growth"))}
 				for _, fn := range m.Funcs {
 					if err := f.block(fn.Body); err != nil {
 						return f.changed, err

@@ -22,8 +22,8 @@ func init() {
 		Name: "precision",
 		Help: "compute and store in fp16 or bf16; inputs and outputs stay float32",
 		Options: []passes.Option{
-			{Name: "precision", Default: "fp16", Help: "fp16 or bf16"},
-			{Name: "scope", Default: "all", Help: "all, or weights: stored small, computed in float32"},
+			{Name: "precision", Default: "fp16", Type: passes.OneOf("fp16", "bf16"), Help: "fp16 or bf16"},
+			{Name: "scope", Default: "all", Type: passes.OneOf("all", "weights"), Help: "all, or weights: stored small, computed in float32"},
 			{Name: "calibration", Help: "inputs as for quantize, to measure each op with: those whose values leave the type's range stay float32"},
 			{Name: "worst", Default: "0", Help: "so many of the ops that lose most stay float32; measured on random inputs where there is no calibration"},
 			{Name: "min-snr", Default: "0", Help: "ops that lose so much that their own signal-to-noise ratio is less, in dB, stay float32; measured likewise"},
@@ -43,13 +43,9 @@ type pass struct {
 
 func newPass(o passes.Options) (passes.Pass, error) {
 	p := &pass{calibration: o["calibration"], exclude: layers.ParsePatterns(o["exclude"])}
-	switch o["precision"] {
-	case "fp16":
-		p.to = tensor.Float16
-	case "bf16":
+	p.to = tensor.Float16
+	if o["precision"] == "bf16" {
 		p.to = tensor.BFloat16
-	default:
-		return nil, fmt.Errorf("precision: precision=%s: choose fp16 or bf16", o["precision"])
 	}
 	p.max = largest(p.to)
 	var err error
@@ -57,12 +53,8 @@ func newPass(o passes.Options) (passes.Pass, error) {
 		return nil, fmt.Errorf("precision: %w", err)
 	}
 	run := p.all
-	switch o["scope"] {
-	case "all":
-	case "weights":
+	if o["scope"] == "weights" {
 		run = p.weights
-	default:
-		return nil, fmt.Errorf("precision: scope=%s: choose all or weights", o["scope"])
 	}
 	return passes.Func("precision", run), nil
 }

@@ -3,11 +3,8 @@
 package prune
 
 import (
-	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
@@ -17,16 +14,14 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-var methods = []string{"global", "layer", "2:4", "channels"}
-
 func init() {
 	passes.Register(passes.Spec{
 		Name: "prune",
 		Help: "set the smallest weights to zero, or cut the least important channels out",
 		Options: []passes.Option{
-			{Name: "method", Default: "global", Help: "global (smallest weights of all layers), layer (of each layer), 2:4 (two of every four along the inputs), or channels"},
-			{Name: "amount", Default: "0.5", Help: "global, layer: the share of weights to zero; channels: the share of multiply-accumulates to save"},
-			{Name: "importance", Default: "l1", Help: "channels: l1 (of the weights) or batchnorm (its scale; run before fold-batchnorm)"},
+			{Name: "method", Default: "global", Type: passes.OneOf("global", "layer", "2:4", "channels"), Help: "global (smallest weights of all layers), layer (of each layer), 2:4 (two of every four along the inputs), or channels"},
+			{Name: "amount", Default: "0.5", Type: passes.Between(0, 1), Help: "global, layer: the share of weights to zero; channels: the share of multiply-accumulates to save"},
+			{Name: "importance", Default: "l1", Type: passes.OneOf("l1", "batchnorm"), Help: "channels: l1 (of the weights) or batchnorm (its scale; run before fold-batchnorm)"},
 			{Name: "calibration", Help: "inputs as for quantize: the weights that stay make up for those that go"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
@@ -35,16 +30,7 @@ func init() {
 }
 
 func newPass(o passes.Options) (passes.Pass, error) {
-	if !slices.Contains(methods, o["method"]) {
-		return nil, fmt.Errorf("prune: method=%s: choose among %s", o["method"], strings.Join(methods, ", "))
-	}
-	amount, err := strconv.ParseFloat(o["amount"], 64)
-	if err != nil || !(amount > 0 && amount < 1) {
-		return nil, fmt.Errorf("prune: amount=%s: choose a share between 0 and 1", o["amount"])
-	}
-	if i := o["importance"]; i != "l1" && i != "batchnorm" {
-		return nil, fmt.Errorf("prune: importance=%s: choose l1 or batchnorm", i)
-	}
+	amount := o.Float("amount")
 	exclude := layers.ParsePatterns(o["exclude"])
 	return passes.Func("prune", func(c *passes.Context, m *ir.Module) (bool, error) {
 		found, err := layers.Find(m, exclude)

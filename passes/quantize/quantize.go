@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
@@ -26,14 +25,14 @@ func init() {
 		Name: "quantize",
 		Help: "store and compute layers with constant weights in int8, fp8 or int4",
 		Options: []passes.Option{
-			{Name: "mode", Default: "weights", Help: "weights, static (needs calibration) or dynamic"},
+			{Name: "mode", Default: "weights", Type: passes.OneOf("weights", "static", "dynamic"), Help: "weights, static (needs calibration) or dynamic"},
 			{Name: "calibration", Help: "static: a folder of .npy inputs, or a file that lists them"},
-			{Name: "observer", Default: "minmax", Help: "static: minmax, percentile or entropy"},
+			{Name: "observer", Default: "minmax", Type: passes.OneOf("minmax", "percentile", "entropy"), Help: "static: minmax, percentile or entropy"},
 			{Name: "percentile", Default: "99.99", Help: "static: the share of a value that the percentile observer keeps, in percent"},
-			{Name: "activations", Default: "uint8", Help: "static: uint8, int8 or fp8 (E4M3; its weights too)"},
-			{Name: "symmetric", Default: "false", Help: "static: zero points of zero, and biases in float32, as TensorRT wants them"},
-			{Name: "weights", Default: "int8", Help: "weights: int8, fp8 or int4"},
-			{Name: "block", Default: "128", Help: "int4: how many numbers share a scale; 32 where a matrix has no whole number of such blocks"},
+			{Name: "activations", Default: "uint8", Type: passes.OneOf("uint8", "int8", "fp8"), Help: "static: uint8, int8 or fp8 (E4M3; its weights too)"},
+			{Name: "symmetric", Default: "false", Type: passes.Bool, Help: "static: zero points of zero, and biases in float32, as TensorRT wants them"},
+			{Name: "weights", Default: "int8", Type: passes.OneOf("int8", "fp8", "int4"), Help: "weights: int8, fp8 or int4"},
+			{Name: "block", Default: "128", Type: passes.Int(16, 1<<20), Help: "int4: how many numbers share a scale; 32 where a matrix has no whole number of such blocks"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
 		New: newPass,
@@ -61,19 +60,6 @@ type pass struct{ Settings }
 func New(s Settings) passes.Pass { return &pass{s} }
 
 func newPass(o passes.Options) (passes.Pass, error) {
-	for _, c := range []struct {
-		name  string
-		among []string
-	}{
-		{"mode", []string{"weights", "static", "dynamic"}},
-		{"observer", []string{"minmax", "percentile", "entropy"}},
-		{"activations", []string{"uint8", "int8", "fp8"}},
-		{"weights", []string{"int8", "fp8", "int4"}},
-	} {
-		if !slices.Contains(c.among, o[c.name]) {
-			return nil, fmt.Errorf("quantize: %s=%s: choose among %s", c.name, o[c.name], strings.Join(c.among, ", "))
-		}
-	}
 	if o.Bool("symmetric") && o["activations"] == "uint8" {
 		return nil, fmt.Errorf("quantize: symmetric activations are int8 or fp8: uint8 has no numbers below zero")
 	}
@@ -81,15 +67,11 @@ func newPass(o passes.Options) (passes.Pass, error) {
 	if err != nil || !(pct > 50 && pct <= 100) {
 		return nil, fmt.Errorf("quantize: percentile=%s is not above 50 and at most 100", o["percentile"])
 	}
-	block, err := strconv.Atoi(o["block"])
-	if err != nil || block < 16 || block > 1<<20 {
-		return nil, fmt.Errorf("quantize: block=%s is no size of blocks of 16 or more", o["block"])
-	}
 	if o["mode"] == "static" && o["calibration"] == "" {
 		return nil, fmt.Errorf("quantize: static quantization needs calibration data: name a folder of .npy inputs")
 	}
 	return New(Settings{Mode: o["mode"], Calibration: o["calibration"], Observer: o["observer"], Percentile: pct / 100, Activations: o["activations"],
-		Symmetric: o.Bool("symmetric"), Weights: o["weights"], Block: block, Exclude: layers.ParsePatterns(o["exclude"])}), nil
+		Symmetric: o.Bool("symmetric"), Weights: o["weights"], Block: o.Int("block"), Exclude: layers.ParsePatterns(o["exclude"])}), nil
 }
 
 func (p *pass) Name() string { return "quantize" }

@@ -2,9 +2,12 @@ package rewrite
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/hone-ml/hone/internal/nearest"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 )
@@ -212,8 +215,10 @@ func (p *ruleParser) where() string {
 	return fmt.Sprintf("%s:%d:%d", p.file, line, col)
 }
 
-func (p *ruleParser) fail(format string, args ...any) {
-	panic(ruleError{fmt.Errorf("%s: %s", p.where(), fmt.Sprintf(format, args...))})
+func (p *ruleParser) fail(format string, args ...any) { failAt(p.where(), format, args...) }
+
+func failAt(where, format string, args ...any) {
+	panic(ruleError{fmt.Errorf("%s: %s", where, fmt.Sprintf(format, args...))})
 }
 
 func (p *ruleParser) space() {
@@ -344,7 +349,7 @@ func (p *ruleParser) expr(depth int) *expr {
 func (p *ruleParser) operation(e *expr, depth int) {
 	e.kind = exprOp
 	if ops.Lookup(e.op) == nil {
-		p.fail("there is no operator %q", e.op)
+		failAt(e.pos, "there is no operator %q%s", e.op, nearest.Hint(e.op, ops.Names()))
 	}
 	for !p.accept(")") {
 		e.args = append(e.args, p.expr(depth+1))
@@ -355,7 +360,7 @@ func (p *ruleParser) operation(e *expr, depth int) {
 	if s := ops.SchemaOf(e.op); s != nil {
 		variadic := len(s.Inputs) > 0 && s.Inputs[len(s.Inputs)-1].Variadic
 		if len(e.args) > len(s.Inputs) && !variadic || len(e.args) < s.MinInputs() && !variadic {
-			p.fail("%s takes %d to %d operands, found %d", e.op, s.MinInputs(), len(s.Inputs), len(e.args))
+			failAt(e.pos, "%s takes %d to %d operands, found %d", e.op, s.MinInputs(), len(s.Inputs), len(e.args))
 		}
 	}
 	if !p.accept("{") {
@@ -409,9 +414,10 @@ func (p *ruleParser) value() any {
 func (p *ruleParser) preds() []pred {
 	var list []pred
 	for {
+		p.space()
 		q := pred{pos: p.where(), name: p.word()}
 		if predicates[q.name] == nil {
-			p.fail("there is no condition %q", q.name)
+			failAt(q.pos, "there is no condition %q%s", q.name, nearest.Hint(q.name, slices.Sorted(maps.Keys(predicates))))
 		}
 		p.expect("(")
 		for !p.accept(")") {

@@ -38,10 +38,11 @@ func TestTheCheckCatchesAWrongRule(t *testing.T) {
 
 func TestMistakesInRulesSayWhere(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"unknown op", "rule r\nmatch Reluu(x)\nemit x", `t.rules:2:13: there is no operator "Reluu"`},
-		{"wrong arity", "rule r\nmatch Add(x)\nemit x", "t.rules:2:13: Add takes 2 to 2 operands, found 1"},
+		{"unknown op", "rule r\nmatch Abs(Reluu(x))\nemit x", `t.rules:2:11: there is no operator "Reluu"; did you mean "Relu"?`},
+		{"wrong arity", "rule r\nmatch Add(x)\nemit x", "t.rules:2:7: Add takes 2 to 2 operands, found 1"},
 		{"unbound hole", "rule r\nmatch Relu(x)\nemit Add(x, y)", "t.rules:3:13: y is not bound by every match"},
-		{"unknown condition", "rule r\nmatch Relu(x)\nwhere nice(x)\nemit x", `there is no condition "nice"`},
+		{"unknown condition", "rule r\nmatch Relu(x)\nwhere f32(x), rnk(x, 4)\nemit x", `t.rules:3:15: there is no condition "rnk"; did you mean "rank"?`},
+		{"on the next line", "rule r\nmatch Relu(x\n  , y\nemit x", "t.rules:3:6: expected , or )"},
 		{"unknown clause", "rule r\nmatches Relu(x)", `there is no clause "matches"`},
 		{"two names", "rule r\nmatch Relu(x)\nemit x\nrule r\nmatch Relu(x)\nemit x", "t.rules:4: there are two rules r"},
 		{"nothing to emit", "rule r\nmatch Relu(x)", "needs match and emit"},

@@ -44,7 +44,7 @@ func init() {
 		Name: "trt-precision",
 		Help: "compute in float16 or bfloat16 by inserting casts, inputs and outputs staying float32",
 		Options: []passes.Option{
-			{Name: "to", Default: "f16", Help: "f16 or bf16"},
+			{Name: "to", Default: "f16", Type: passes.OneOf("f16", "bf16"), Help: "f16 or bf16"},
 			{Name: "keep-ops", Help: "more operators to keep in float32, separated by |"},
 			{Name: "keep-names", Help: "ONNX nodes to keep in float32, as shell patterns separated by |"},
 		},

@@ -50,11 +50,11 @@ func (x compressor) command(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := newPass(x.pass, func(o passes.Options) {
-				for name, v := range given {
-					o[name] = *v
-				}
-			})
+			options := passes.Options{}
+			for name, v := range given {
+				options[name] = *v
+			}
+			p, err := passes.New(x.pass, options)
 			if err != nil {
 				return usageError{err}
 			}
@@ -100,16 +100,6 @@ func (x compressor) before(given map[string]*string) string {
 		return "O1"
 	}
 	return "O2"
-}
-
-func newPass(name string, set func(passes.Options)) (passes.Pass, error) {
-	s, _ := passes.Lookup(name)
-	o := passes.Options{}
-	for _, opt := range s.Options {
-		o[opt.Name] = opt.Default
-	}
-	set(o)
-	return s.New(o)
 }
 
 // verifyInputs are those of --input, else the first calibration batch, else

@@ -61,7 +61,7 @@ func (f *passFlags) text() (string, error) {
 // context returns the context that the flags describe.
 func (f *passFlags) context(cmd *cobra.Command, a *app) *passes.Context {
 	c := passes.NewContext(cmd.Context())
-	c.Limit, c.VerifyEach = f.limit, f.verify
+	c.Limit, c.VerifyEach = f.limit, c.VerifyEach || f.verify
 	n := 0
 	c.Around = func(p passes.Pass, m *ir.Module, done, changed bool) error {
 		name, _, _ := strings.Cut(p.Name(), "{")

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: sessions of a user at a shell, in a folder
 // that holds digits.onnx, images.npy (360 pictures), one.npy and one.png (the
 // first of them), and tests/right and tests/wrong, ONNX backend tests.
+// $EXAMPLES is the folder of the examples.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Setup: setUp,
@@ -53,6 +54,11 @@ func usage(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func setUp(env *testscript.Env) error {
+	examples, err := filepath.Abs("../../../examples")
+	if err != nil {
+		return err
+	}
+	env.Setenv("EXAMPLES", examples)
 	images, err := npy.Read(bytes.NewReader(digits.Images))
 	if err != nil {
 		return err
