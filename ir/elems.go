@@ -92,18 +92,18 @@ func nanBits(s string) (string, bool) {
 func formatElem(t *tensor.Tensor, i int) string {
 	switch t.DType {
 	case tensor.Float32:
-		return formatF32(tensor.Of[float32](t)[i])
+		return formatF32(tensor.Part[float32](t, i, i+1)[0])
 	case tensor.Float64:
-		return formatF64(tensor.Of[float64](t)[i])
+		return formatF64(tensor.Part[float64](t, i, i+1)[0])
 	case tensor.String:
 		return strconv.Quote(t.Strings[i])
 	case tensor.Bool:
 		return strconv.FormatBool(t.Data[i] != 0)
 	case tensor.Complex64:
-		c := tensor.Of[complex64](t)[i]
+		c := tensor.Part[complex64](t, i, i+1)[0]
 		return "(" + formatF32(real(c)) + "," + formatF32(imag(c)) + ")"
 	case tensor.Complex128:
-		c := tensor.Of[complex128](t)[i]
+		c := tensor.Part[complex128](t, i, i+1)[0]
 		return "(" + formatF64(real(c)) + "," + formatF64(imag(c)) + ")"
 	}
 	u := rawElem(t, i)

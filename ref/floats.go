@@ -27,35 +27,36 @@ func Float64s(t *tensor.Tensor) []float64 {
 
 // readFloat64s fills dst with the elements of t from the given index on.
 func readFloat64s(dst []float64, t *tensor.Tensor, from int) {
+	to := from + len(dst)
 	switch t.DType {
 	case tensor.Float64:
-		copy(dst, tensor.Of[float64](t)[from:])
+		copy(dst, tensor.Part[float64](t, from, to))
 	case tensor.Float32:
-		widen(dst, tensor.Of[float32](t)[from:])
+		widen(dst, tensor.Part[float32](t, from, to))
 	case tensor.Float16:
-		for i, h := range tensor.Of[uint16](t)[from:][:len(dst)] {
+		for i, h := range tensor.Part[uint16](t, from, to) {
 			dst[i] = float64(float16.ToFloat32(h))
 		}
 	case tensor.BFloat16:
-		for i, h := range tensor.Of[uint16](t)[from:][:len(dst)] {
+		for i, h := range tensor.Part[uint16](t, from, to) {
 			dst[i] = float64(float16.BFloat16ToFloat32(h))
 		}
 	case tensor.Int8, tensor.Int4, tensor.Int2:
-		widen(dst, tensor.Of[int8](t)[from:])
+		widen(dst, tensor.Part[int8](t, from, to))
 	case tensor.Int16:
-		widen(dst, tensor.Of[int16](t)[from:])
+		widen(dst, tensor.Part[int16](t, from, to))
 	case tensor.Int32:
-		widen(dst, tensor.Of[int32](t)[from:])
+		widen(dst, tensor.Part[int32](t, from, to))
 	case tensor.Int64:
-		widen(dst, tensor.Of[int64](t)[from:])
+		widen(dst, tensor.Part[int64](t, from, to))
 	case tensor.Uint8, tensor.Uint4, tensor.Uint2, tensor.Bool:
-		widen(dst, tensor.Of[uint8](t)[from:])
+		widen(dst, tensor.Part[uint8](t, from, to))
 	case tensor.Uint16:
-		widen(dst, tensor.Of[uint16](t)[from:])
+		widen(dst, tensor.Part[uint16](t, from, to))
 	case tensor.Uint32:
-		widen(dst, tensor.Of[uint32](t)[from:])
+		widen(dst, tensor.Part[uint32](t, from, to))
 	case tensor.Uint64:
-		widen(dst, tensor.Of[uint64](t)[from:])
+		widen(dst, tensor.Part[uint64](t, from, to))
 	default:
 		v, err := reals(t)
 		if err != nil {
@@ -66,7 +67,7 @@ func readFloat64s(dst []float64, t *tensor.Tensor, from int) {
 }
 
 func widen[T realNumber](dst []float64, src []T) {
-	for i, v := range src[:len(dst)] {
+	for i, v := range src {
 		dst[i] = float64(v)
 	}
 }

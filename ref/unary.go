@@ -146,22 +146,22 @@ func Map(x *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
 		lo, hi := c*chunk, min(n, (c+1)*chunk)
 		switch x.DType {
 		case tensor.Float32:
-			in, out := tensor.Of[float32](x)[lo:hi], tensor.Of[float32](y)[lo:hi]
+			in, out := tensor.Part[float32](x, lo, hi), tensor.Part[float32](y, lo, hi)
 			for i, v := range in {
 				out[i] = float32(f(float64(v)))
 			}
 		case tensor.Float64:
-			in, out := tensor.Of[float64](x)[lo:hi], tensor.Of[float64](y)[lo:hi]
+			in, out := tensor.Part[float64](x, lo, hi), tensor.Part[float64](y, lo, hi)
 			for i, v := range in {
 				out[i] = f(v)
 			}
 		case tensor.Float16:
-			in, out := tensor.Of[uint16](x)[lo:hi], tensor.Of[uint16](y)[lo:hi]
+			in, out := tensor.Part[uint16](x, lo, hi), tensor.Part[uint16](y, lo, hi)
 			for i, v := range in {
 				out[i] = float16.FromFloat64(f(float64(float16.ToFloat32(v))))
 			}
 		case tensor.BFloat16:
-			in, out := tensor.Of[uint16](x)[lo:hi], tensor.Of[uint16](y)[lo:hi]
+			in, out := tensor.Part[uint16](x, lo, hi), tensor.Part[uint16](y, lo, hi)
 			for i, v := range in {
 				out[i] = float16.BFloat16FromFloat64(f(float64(float16.BFloat16ToFloat32(v))))
 			}

@@ -109,8 +109,10 @@ type Number interface {
 		~uint8 | ~uint16 | ~uint32 | ~uint64 | ~bool | ~complex64 | ~complex128
 }
 
-// Of views the tensor's memory as a slice of T. It panics where T's width is
-// not the element type's: that is a mistake of the caller, never of the data.
+// Of views the tensor's memory as a slice of T. Bytes of a mapped file may lie
+// at an address that no T can have: they are copied, so what New did not make
+// is for reading. It panics where T's width is not the element type's: that is
+// a mistake of the caller, never of the data.
 func Of[T Number](t *Tensor) []T {
 	var z T
 	if int(unsafe.Sizeof(z)) != t.DType.Size() {
@@ -122,12 +124,18 @@ func Of[T Number](t *Tensor) []T {
 	}
 	p := unsafe.Pointer(unsafe.SliceData(t.Data))
 	if uintptr(p)%unsafe.Alignof(z) != 0 {
-		// Bytes of a mapped file may lie anywhere.
 		c := make([]T, n)
 		copy(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(c))), len(t.Data)), t.Data)
 		return c
 	}
 	return unsafe.Slice((*T)(p), n)
+}
+
+// Part is Of for the elements from lo to hi. Loops that read a tensor bit by
+// bit call it: Of may have to copy, and then copies the whole tensor each time.
+func Part[T Number](t *Tensor, lo, hi int) []T {
+	size := t.DType.Size()
+	return Of[T](&Tensor{DType: t.DType, Data: t.Data[lo*size : hi*size]})
 }
 
 // From makes a tensor of the given type and shape from vals, which are copied.
