@@ -1,6 +1,8 @@
 package onnx
 
 import (
+	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -34,6 +36,10 @@ func survive(t *testing.T, what string, b []byte, before int64) {
 	}
 	require.Less(t, time.Since(start), 5*time.Second, what)
 	require.Less(t, heap()-before, int64(64<<20+4*len(b)), what)
+}
+
+func scalar(name string, v float32) *onnxpb.TensorProto {
+	return &onnxpb.TensorProto{Name: name, DataType: 1, RawData: onnxpb.Blob{B: binary.LittleEndian.AppendUint32(nil, math.Float32bits(v))}}
 }
 
 // damaged lists the models that are damaged: the small ones.
@@ -109,6 +115,21 @@ func TestHostileModels(t *testing.T) {
 		return &onnxpb.GraphProto{Initializer: []*onnxpb.TensorProto{shape}, Output: []*onnxpb.ValueInfoProto{output("y")},
 			Node: []*onnxpb.NodeProto{node("ConstantOfShape", s("s"), s("y"))}}
 	}
+	grow := func(op string, elems ...float32) *onnxpb.GraphProto {
+		g := &onnxpb.GraphProto{Output: []*onnxpb.ValueInfoProto{output("y")}}
+		n := node(op, nil, s("y"))
+		for i, v := range elems {
+			name := string(rune('a' + i))
+			g.Initializer = append(g.Initializer, scalar(name, v))
+			n.Input = append(n.Input, name)
+		}
+		if op == "OneHot" {
+			g.Initializer = append(g.Initializer, &onnxpb.TensorProto{Name: "v", DataType: 1, Dims: []int64{2}, RawData: onnxpb.Blob{B: make([]byte, 8)}})
+			n.Input = append(n.Input, "v")
+		}
+		g.Node = []*onnxpb.NodeProto{n}
+		return g
+	}
 	for _, c := range []struct {
 		name string
 		g    *onnxpb.GraphProto
@@ -118,6 +139,8 @@ func TestHostileModels(t *testing.T) {
 		{"nested", deep(10), ""},
 		{"deep", deep(20), "nested deeper than 16"},
 		{"large result", fill(1 << 40), ""},
+		{"long range", grow("Range", 0.5, 2e8, 1), ""},
+		{"one hot of many", grow("OneHot", 0, 8e6+0.5), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := bytesOf(t, model(c.g))

@@ -43,13 +43,14 @@ func (s *Shapes) known(v *ir.Value) *tensor.Tensor {
 
 // evaluate computes the results of an op on small known tensors, so that
 // constant arithmetic on the way to a shape needs no folding first. What can
-// not be computed stays unknown: a run will say why.
+// not be computed stays unknown: a run will say why. Nothing is computed whose
+// size is not known to be small: operands of a few bytes can ask for gigabytes.
 func (s *Shapes) evaluate(op *ir.Op, impl *Impl) {
 	if op.NumOperands() == 0 || impl.Eval == nil || impl.Traits != 0 || len(op.Regions) > 0 {
 		return
 	}
 	for _, r := range op.Results() {
-		if shape, static := r.Type.StaticShape(); static && product(shape) > maxContents {
+		if n, static := r.Type.NumElements().Int(); !static || !r.Type.Ranked || n > maxContents {
 			return
 		}
 	}
