@@ -211,7 +211,7 @@ func evalLoop(c *Call) error {
 			return err
 		}
 	}
-	states := slices.Clone(c.ins[2:])
+	states := slices.Clone(c.ins[min(2, len(c.ins)):])
 	scans := make([]stacker, c.NumOut()-len(states))
 	for i := int64(0); i < rounds && more; i++ {
 		if err := c.Context().Err(); err != nil {

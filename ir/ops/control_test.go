@@ -141,6 +141,20 @@ func TestLoopStopsWithTheRun(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// The condition of a Loop, and its count, may be absent without a place of
+// their own where no states follow.
+func TestLoopWithoutStates(t *testing.T) {
+	m := ir.NewModule("t", 28)
+	count := ir.AtEnd(m.Main().Body).Tensor(tensor.Scalar(tensor.Int64, int64(3)))
+	op := ir.AtEnd(m.Main().Body).Op("Loop", []*ir.Value{count}, make([]ir.Type, 1))
+	body := op.AddRegion("body")
+	i, more := body.AddArg("i", ir.Static(tensor.Int64)), body.AddArg("more", ir.Static(tensor.Bool))
+	ir.AtEnd(body).Op(ir.YieldName, []*ir.Value{more, i}, nil)
+	m.Main().Return([]string{"y"}, op.Result(0))
+	require.Equal(t, tensor.Int64s([]int64{0, 1, 2}), run(t, m)[0])
+	require.Equal(t, "i64[3]", op.Result(0).Type.String())
+}
+
 func TestIfYieldsWhatItsBranchesShare(t *testing.T) {
 	m := ir.NewModule("t", 28)
 	cond := m.Main().AddInput("cond", ir.Static(tensor.Bool))
