@@ -10,6 +10,10 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
+// conformMemory bounds the values that a test on the interpreter has alive at
+// once: ONNX's own need less than a tenth of it.
+const conformMemory = 2 << 30
+
 // ConformEngine returns what loads a model for ONNX's backend tests: "interp"
 // runs it on the reference interpreter, "cpu" compiles it. A pipeline of passes
 // runs first. It returns nil for an engine of another name.
@@ -30,7 +34,7 @@ func ConformEngine(engine, pipeline string) conform.Engine {
 			}
 			p := interp.New(m.module)
 			return conformModel(m.module, func(ctx context.Context, ins []tensor.Value) ([]tensor.Value, error) {
-				return p.Run(ctx, ins, interp.Options{})
+				return p.Run(ctx, ins, interp.Options{MemoryLimit: conformMemory})
 			}), nil
 		}
 	case "cpu":

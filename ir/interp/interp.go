@@ -16,7 +16,8 @@ import (
 // Options adjust a run. The zero value runs without limits.
 type Options struct {
 	// MemoryLimit bounds the bytes of values that are alive at once; 0 is no
-	// bound. Constants do not count.
+	// bound. Constants do not count, nor does what an op needs while it computes.
+	// A result whose size follows from the operands is refused before it is made.
 	MemoryLimit int64
 	// Observe is called with every value that is computed, arguments of
 	// regions included, each time that it is.
@@ -104,30 +105,9 @@ func (p *Program) Run(ctx context.Context, inputs []tensor.Value, opt Options) (
 }
 
 func (p *Program) start(ctx context.Context, opt Options) *run {
-	r := &run{Program: p, opt: opt, vals: map[*ir.Value]tensor.Value{}, refs: map[*byte]int{}}
+	r := &run{Program: p, opt: opt, vals: map[*ir.Value]tensor.Value{}, refs: map[any]int{}}
 	r.env = ops.Env{Context: ctx, Rand: rand.New(rand.NewPCG(opt.Seed, 1)), Run: r.block}
 	return r
-}
-
-// RunNamed is Run with named inputs and outputs.
-func (p *Program) RunNamed(ctx context.Context, inputs map[string]tensor.Value, opt Options) (map[string]tensor.Value, error) {
-	ins := make([]tensor.Value, len(p.fn.Body.Args))
-	for i, a := range p.fn.Body.Args {
-		v, ok := inputs[a.Name]
-		if !ok {
-			return nil, fmt.Errorf("input %q is missing", a.Name)
-		}
-		ins[i] = v
-	}
-	outs, err := p.Run(ctx, ins, opt)
-	if err != nil {
-		return nil, err
-	}
-	named := make(map[string]tensor.Value, len(outs))
-	for i, name := range p.fn.Outputs {
-		named[name] = outs[i]
-	}
-	return named, nil
 }
 
 func (p *Program) checkInputs(inputs []tensor.Value) error {
@@ -136,14 +116,15 @@ func (p *Program) checkInputs(inputs []tensor.Value) error {
 		return fmt.Errorf("%d inputs given, the model takes %d", len(inputs), len(args))
 	}
 	for i, a := range args {
+		if inputs[i] == nil {
+			return fmt.Errorf("input %q is missing", a.Name)
+		}
 		t, ok := inputs[i].(*tensor.Tensor)
-		if a.Type.IsTensor() && ok {
-			if t.DType != a.Type.DType {
-				return fmt.Errorf("input %q is %s, the model takes %s", a.Name, t, a.Type)
-			}
-			if r := a.Type.Rank(); r >= 0 && r != t.Rank() {
-				return fmt.Errorf("input %q is %s, the model takes %s", a.Name, t, a.Type)
-			}
+		if !a.Type.IsTensor() || !ok {
+			continue
+		}
+		if r := a.Type.Rank(); t.DType != a.Type.DType || r >= 0 && r != t.Rank() {
+			return fmt.Errorf("input %q is %s, the model takes %s", a.Name, t, a.Type)
 		}
 	}
 	return nil
@@ -156,7 +137,7 @@ type run struct {
 	env   ops.Env
 	outer func(*ir.Value) tensor.Value // finds values from outside of an op
 	vals  map[*ir.Value]tensor.Value
-	refs  map[*byte]int // live tensors by the memory they share
+	refs  map[any]int // live tensors by the memory they share
 	live  int64
 }
 
@@ -179,6 +160,9 @@ func (r *run) block(b *ir.Block, args []tensor.Value) ([]tensor.Value, error) {
 		if op.Name == ir.YieldName {
 			r.bury(op)
 			return ins, nil
+		}
+		if err := r.room(op, ins); err != nil {
+			return nil, err
 		}
 		outs, err := ops.Eval(op, ins, &r.env)
 		if err != nil {
@@ -213,15 +197,35 @@ func (r *run) define(v *ir.Value, x tensor.Value) error {
 	if r.opt.MemoryLimit <= 0 || v.Data() != nil {
 		return nil
 	}
-	if p, n := memory(x); p != nil {
-		if r.refs[p]++; r.refs[p] == 1 {
-			r.live += n
+	r.count(x, 1)
+	if r.live > r.opt.MemoryLimit {
+		return r.overLimit(r.live)
+	}
+	return nil
+}
+
+// room refuses an op whose results would pass the limit, as far as their sizes
+// follow from the operands.
+func (r *run) room(op *ir.Op, ins []tensor.Value) error {
+	if r.opt.MemoryLimit <= 0 {
+		return nil
+	}
+	need := ir.Const(r.live)
+	for _, t := range ops.ResultTypes(op, ins) {
+		if t.Ranked {
+			need = need.Add(t.NumElements().Mul(ir.Const(int64(t.DType.Size()))))
 		}
-		if r.live > r.opt.MemoryLimit {
-			return fmt.Errorf("values take over %d bytes, the limit of this run", r.opt.MemoryLimit)
+	}
+	if !ir.Const(r.opt.MemoryLimit).Sub(need).NonNegative() {
+		if n, known := need.Int(); known {
+			return fmt.Errorf("%s: %w", ops.Describe(op), r.overLimit(n))
 		}
 	}
 	return nil
+}
+
+func (r *run) overLimit(n int64) error {
+	return fmt.Errorf("values take %d bytes, over the limit of %d for this run", n, r.opt.MemoryLimit)
 }
 
 // bury drops the values that nobody reads after op.
@@ -237,18 +241,44 @@ func (r *run) release(v *ir.Value) {
 		return
 	}
 	delete(r.vals, v)
-	if p, n := memory(x); p != nil && r.refs[p] > 0 {
-		if r.refs[p]--; r.refs[p] == 0 {
-			delete(r.refs, p)
-			r.live -= n
-		}
+	if r.opt.MemoryLimit > 0 && v.Data() == nil {
+		r.count(x, -1)
 	}
 }
 
-// memory tells the memory of a tensor by its address and size.
-func memory(x tensor.Value) (*byte, int64) {
-	if t, ok := x.(*tensor.Tensor); ok && t != nil && len(t.Data) > 0 {
-		return &t.Data[0], int64(len(t.Data))
+// count adds or takes back a use of all memory that x holds.
+func (r *run) count(x tensor.Value, by int) {
+	switch x := x.(type) {
+	case *tensor.Tensor:
+		var at any
+		var n int64
+		switch {
+		case x == nil:
+			return
+		case len(x.Data) > 0:
+			at, n = &x.Data[0], int64(len(x.Data))
+		case len(x.Strings) > 0:
+			at, n = &x.Strings[0], int64(len(x.Strings))*16
+			for _, s := range x.Strings {
+				n += int64(len(s))
+			}
+		default:
+			return
+		}
+		was := r.refs[at]
+		if r.refs[at] += by; was == 0 {
+			r.live += n
+		} else if r.refs[at] == 0 {
+			delete(r.refs, at)
+			r.live -= n
+		}
+	case *tensor.Sequence:
+		for _, item := range x.Items {
+			r.count(item, by)
+		}
+	case *tensor.Optional:
+		r.count(x.Elem, by)
+	case *tensor.Map:
+		r.count(x.Values, by)
 	}
-	return nil, 0
 }

@@ -69,6 +69,39 @@ func (s *Shapes) run(op *ir.Op, dry bool) (err error) {
 	return nil
 }
 
+// ResultTypes returns the types of the results that op has for these operands,
+// as far as inference tells them from the operands' shapes and small values. It
+// leaves op as it is; nil for an op with regions.
+func ResultTypes(op *ir.Op, ins []tensor.Value) []ir.Type {
+	if len(op.Regions) > 0 {
+		return nil
+	}
+	m := ir.NewModule("", NewestOpset(""))
+	b := ir.AtEnd(m.Main().Body)
+	operands := make([]*ir.Value, len(ins))
+	for i, v := range ins {
+		t, ok := v.(*tensor.Tensor)
+		switch {
+		case v == nil:
+		case ok && t.Len() <= maxContents:
+			operands[i] = b.Tensor(t)
+		case ok:
+			operands[i] = m.Main().AddInput("", ir.Static(t.DType, t.Shape...))
+		default:
+			operands[i] = m.Main().AddInput("", op.Operand(i).Type)
+		}
+	}
+	c := b.Op(op.Name, operands, make([]ir.Type, op.NumResults()), op.Attrs...)
+	if err := NewShapes(m).Op(c); err != nil {
+		return nil // evaluating the op says it better
+	}
+	types := make([]ir.Type, op.NumResults())
+	for i, r := range c.Results() {
+		types[i] = r.Type
+	}
+	return types
+}
+
 // Contents returns the elements of a small integer tensor as far as they are
 // known, in row-major order; unknownElem stands for the others.
 func (s *Shapes) Contents(v *ir.Value) ([]ir.Dim, bool) {
