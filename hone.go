@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hone-ml/hone/backends/cpu"
@@ -191,6 +192,7 @@ type Compiled struct {
 // CompileStats says what compiling did.
 type CompileStats struct {
 	OpsBefore int           `json:"ops_before"`
+	OpsFused  int           `json:"ops_fused"` // at the fused level: what the CPU computes in one go counts once
 	OpsAfter  int           `json:"ops_after"`
 	Source    string        `json:"source"`
 	Pipeline  string        `json:"pipeline"`
@@ -216,16 +218,15 @@ func Compile(ctx context.Context, m *Model, opt CompileOptions) (*Compiled, erro
 	if err != nil {
 		return nil, err
 	}
-	parts, err := passes.ParsePipeline("expand-attention") // the CPU computes the parts of Attention
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range []passes.Pass{p, parts, cpu.Pipeline()} {
+	for _, p := range []passes.Pass{p, cpu.Pipeline()} {
 		if _, err := p.Run(c, module); err != nil {
 			return nil, err
 		}
 	}
 	stats.OpsAfter, stats.Passes = passes.CountOps(module), c.Stats
+	if i := slices.IndexFunc(c.Stats, func(s passes.Stat) bool { return s.Pass == "fuse" }); i >= 0 {
+		stats.OpsFused = c.Stats[i].OpsAfter
+	}
 	out := &Compiled{module: module, Stats: stats}
 	facts, err := json.Marshal(stats)
 	if err != nil {

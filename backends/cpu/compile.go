@@ -14,6 +14,7 @@ import (
 func Pipeline() *passes.Pipeline {
 	return passes.NewPipeline(
 		passes.Func("expand-gemm", each(expandGemm)),
+		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants"),
 		mustPass("dce"),
 		fuse.Pass(table),

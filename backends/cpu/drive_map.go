@@ -21,6 +21,7 @@ var drivers = map[string]driver{
 	convName:      func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.conv(op, op.Operand, epilogue{}) },
 	gemmName:      func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.gemm(op, op.Operand, epilogue{}) },
 	reorderName:   bindReorder,
+	"Attention":   bindAttention,
 	"MatMul":      func(b *binder, op *ir.Op) ([]rt.Work, error) { return b.matMul(op, op.Operand, epilogue{}) },
 
 	"MaxPool":           bindPool,

@@ -42,11 +42,21 @@ func Pass(t Target) passes.Pass {
 }
 
 // block grows groups from their last op backwards, so that a group is
-// complete before any of its ops is looked at on its own.
+// complete before any of its ops is looked at on its own. What branches and
+// loops hold is grouped first.
 func block(c *passes.Context, t Target, b *ir.Block) (changed bool, err error) {
 	order := map[*ir.Op]int{}
 	for op := range b.Ops() {
 		order[op] = len(order)
+		for _, r := range op.Regions {
+			if op.Name == ops.FusedName {
+				continue
+			}
+			ch, err := block(c, t, r)
+			if changed = changed || ch; err != nil {
+				return changed, err
+			}
+		}
 	}
 	for op := b.Last(); op != nil; {
 		g := grow(t, op, order)

@@ -15,6 +15,7 @@
 //	GlobalPooling  maximum or mean of whole channels of NCHWc16
 //	Map            a Program of elementwise operators with broadcasting
 //	Softmax        softmax or its logarithm over rows
+//	Attention      scores, softmax and their product with the values, a block of queries at a time
 //	Norm           layer and RMS normalization over rows
 //	Reduce         maximum, minimum, sum, mean, sum of squares over any one run of dims
 //	Copy           strided copy: Slice, Concat, Expand, Transpose, reversal, nearest resize; any element of 1 to 8 bytes

@@ -116,7 +116,7 @@ func summarize(a *app, m *hone.Model, c *hone.Compiled, out, preprocess string, 
 	defer s.Close()
 	table := rows{
 		{"bundle", out},
-		{"operators", fmt.Sprintf("%d before, %d after", c.Stats.OpsBefore, c.Stats.OpsAfter)},
+		{"operators", fmt.Sprintf("%d before, %d fused, %d after", c.Stats.OpsBefore, c.Stats.OpsFused, c.Stats.OpsAfter)},
 		{"size", fmt.Sprintf("%s before, %s after", size(m.Bytes()), size(info.Size()))},
 	}
 	table = append(table, planRows(s)...)
