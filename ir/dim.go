@@ -128,6 +128,11 @@ func (d Dim) Symbols() []string {
 	return slices.Compact(names)
 }
 
+// IsFresh reports whether FreshDim's symbols have a part in d.
+func (d Dim) IsFresh() bool {
+	return slices.ContainsFunc(d.Symbols(), func(s string) bool { return strings.HasPrefix(s, "?") })
+}
+
 func (d Dim) eachAtom(f func(*atom)) {
 	if d.e == nil {
 		return

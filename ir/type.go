@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/hone-ml/hone/tensor"
@@ -128,6 +129,34 @@ func (t Type) Equal(u Type) bool {
 		return t.Elem == u.Elem
 	}
 	return t.Elem.Equal(*u.Elem)
+}
+
+// Refine returns t with what u, another type of the same value, knows beyond
+// it: the element type, the rank, sizes for which t has a symbol of its own.
+func (t Type) Refine(u Type) Type {
+	if t.Kind != u.Kind {
+		return t
+	}
+	if t.Elem != nil && u.Elem != nil {
+		e := t.Elem.Refine(*u.Elem)
+		t.Elem = &e
+	}
+	if t.DType == tensor.Undefined {
+		t.DType = u.DType
+	}
+	switch {
+	case !t.Ranked:
+		t.Ranked, t.Dims = u.Ranked, u.Dims
+	case u.Ranked && len(t.Dims) == len(u.Dims):
+		dims := slices.Clone(t.Dims)
+		for i, d := range dims {
+			if d.IsFresh() && !u.Dims[i].IsFresh() {
+				dims[i] = u.Dims[i]
+			}
+		}
+		t.Dims = dims
+	}
+	return t
 }
 
 // Subst replaces symbols in every dim.

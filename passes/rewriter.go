@@ -20,10 +20,10 @@ type Rewriter struct {
 }
 
 // Apply makes one change: it replaces the results of op with the values that
-// build returns, and erases op. The new ops stand before op, have its location
-// joined with those of the ops in also, which the change swallows; the new
-// values take over the origins of those that they replace. A nil value keeps a
-// result that has no uses.
+// build returns, and erases op. The new ops stand before op and have its
+// location, behind those of the ops in also, which the change swallows; the
+// new values take over the origins of those that they replace, and what is
+// known of their types. A nil value keeps a result that has no uses.
 //
 // It returns false where the counter forbids the change: then nothing has
 // been touched and build was not called. A match must be complete before
@@ -33,7 +33,7 @@ func (c *Context) Apply(rule string, op *ir.Op, also []*ir.Op, build func(r *Rew
 		return false, nil
 	}
 	r := &Rewriter{ctx: c, Builder: ir.Before(op)}
-	r.Loc = JoinLocs(op, also...)
+	r.Loc = JoinLocs(append(slices.Clone(also), op)...)
 	vals := build(r)
 	if r.err != nil {
 		return false, fmt.Errorf("rule %s at %s: %w", rule, ops.Describe(op), r.err)
@@ -49,6 +49,7 @@ func (c *Context) Apply(rule string, op *ir.Op, also []*ir.Op, build func(r *Rew
 		if v.Origin.Name == "" {
 			v.Origin = old.Origin
 		}
+		v.Type = v.Type.Refine(old.Type)
 		old.ReplaceAllUsesWith(v)
 	}
 	op.Erase()
@@ -115,12 +116,11 @@ func (r *Rewriter) Op(name string, operands []*ir.Value, attrs ...ir.Attr) *ir.V
 // Fail makes the application fail: something is wrong with the module.
 func (r *Rewriter) Fail(err error) { r.err = err }
 
-// JoinLocs returns the locations of the ops, each once, in program order of
-// the arguments.
-func JoinLocs(op *ir.Op, also ...*ir.Op) []string {
-	locs := slices.Clone(op.Loc)
-	for _, o := range also {
-		for _, l := range o.Loc {
+// JoinLocs returns the locations of ops, in their order, each once.
+func JoinLocs(ops ...*ir.Op) []string {
+	var locs []string
+	for _, op := range ops {
+		for _, l := range op.Loc {
 			if !slices.Contains(locs, l) {
 				locs = append(locs, l)
 			}

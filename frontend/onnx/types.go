@@ -92,9 +92,9 @@ func typeProto(t ir.Type) *onnxpb.TypeProto {
 			x := &onnxpb.DimensionProto{}
 			if n, ok := d.Int(); ok {
 				x.Value = &n
-			} else if syms := d.Symbols(); !hasFresh(syms) {
+			} else if !d.IsFresh() {
 				x.Param = d.String()
-				if len(syms) == 1 && ir.Sym(syms[0]).Equal(d) {
+				if syms := d.Symbols(); len(syms) == 1 && ir.Sym(syms[0]).Equal(d) {
 					x.Param = syms[0] // without quotes
 				}
 			}
@@ -102,13 +102,4 @@ func typeProto(t ir.Type) *onnxpb.TypeProto {
 		}
 	}
 	return &onnxpb.TypeProto{Tensor: p}
-}
-
-func hasFresh(syms []string) bool {
-	for _, s := range syms {
-		if strings.HasPrefix(s, "?") {
-			return true
-		}
-	}
-	return false
 }

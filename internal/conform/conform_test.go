@@ -31,9 +31,9 @@ func known(t *testing.T) map[string]bool {
 	return names
 }
 
-// ONNX's own backend tests pass on the interpreter and compiled, but for
-// exactly those that failures.txt lists: a test that begins to pass has to be
-// taken off the list.
+// ONNX's own backend tests pass on the interpreter, on the interpreter behind
+// all passes of -O3, and compiled, but for exactly those that failures.txt
+// lists: a test that begins to pass has to be taken off the list.
 func TestONNXBackendTests(t *testing.T) {
 	root := testenv.Conformance(t)
 	fails := known(t)
@@ -44,11 +44,11 @@ func TestONNXBackendTests(t *testing.T) {
 		tests, err := conform.Find(filepath.Join(root, c.kind))
 		require.NoError(t, err)
 		require.Len(t, tests, c.count)
-		for _, engine := range []string{"interp", "cpu"} {
-			t.Run(c.kind+"/"+engine, func(t *testing.T) {
+		for _, e := range []struct{ engine, pipeline string }{{"interp", ""}, {"interp", "O3"}, {"cpu", ""}} {
+			t.Run(c.kind+"/"+e.engine+e.pipeline, func(t *testing.T) {
 				passed := 0
 				for _, dir := range tests {
-					r := conform.Run(context.Background(), dir, hone.ConformEngine(engine, ""))
+					r := conform.Run(context.Background(), dir, hone.ConformEngine(e.engine, e.pipeline))
 					switch {
 					case r.Err == nil && fails[r.Name]:
 						t.Errorf("%s passes: take it off failures.txt", r.Name)

@@ -97,10 +97,10 @@ func (x *Inference) carried(skip int, lead, states, rest []ir.Type) (final, othe
 			w, err := x.merge(t, outs[i], func(d int) ir.Dim {
 				// A symbol that stands for the state already is kept, so that
 				// inferring twice changes nothing.
-				if d < arg.Rank() && isUnknown(arg.Dims[d]) && !arg.Dims[d].Equal(states[i].Dims[d]) && t.Dims[d].Equal(states[i].Dims[d]) {
+				if d < arg.Rank() && arg.Dims[d].IsFresh() && !arg.Dims[d].Equal(states[i].Dims[d]) && t.Dims[d].Equal(states[i].Dims[d]) {
 					return arg.Dims[d]
 				}
-				if t.Rank() >= 0 && isUnknown(t.Dims[d]) && !t.Dims[d].Equal(states[i].Dims[d]) {
+				if t.Rank() >= 0 && t.Dims[d].IsFresh() && !t.Dims[d].Equal(states[i].Dims[d]) {
 					return t.Dims[d]
 				}
 				return x.Fresh()
@@ -191,7 +191,7 @@ func (x *Inference) trips() (ir.Dim, bool) {
 		}
 	}
 	m, ok := x.Contents(0)
-	if !ok || len(m) != 1 || isUnknown(m[0]) {
+	if !ok || len(m) != 1 || m[0].IsFresh() {
 		return ir.Dim{}, false
 	}
 	return m[0].Max(ir.Const(0)), true

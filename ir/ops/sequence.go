@@ -2,7 +2,6 @@ package ops
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ref"
@@ -25,11 +24,6 @@ func init() {
 	})
 }
 
-// isUnknown reports whether a size depends on the data of a run.
-func isUnknown(d ir.Dim) bool {
-	return slices.ContainsFunc(d.Symbols(), func(s string) bool { return strings.HasPrefix(s, "?") })
-}
-
 // instance returns t with a symbol of its own for each size that depends on
 // data: two elements of a sequence need not agree in it.
 func (x *Inference) instance(t ir.Type) ir.Type {
@@ -38,7 +32,7 @@ func (x *Inference) instance(t ir.Type) ir.Type {
 	}
 	dims := slices.Clone(t.Dims)
 	for i, d := range dims {
-		if isUnknown(d) {
+		if d.IsFresh() {
 			dims[i] = x.Fresh()
 		}
 	}

@@ -15,30 +15,36 @@ import (
 func init() {
 	for _, p := range []struct {
 		name, help string
-		visit      func(*passes.Context, *ir.Op) (bool, error)
+		body       func(*passes.Context, *ir.Block) (bool, error)
 	}{
-		{"recognize-attention", "put Attention together: softmax(q k' * scale + mask) v, heads split and joined around it", recognize},
-		{"expand-attention", "take Attention without past and causal mask apart into MatMuls and a Softmax", expand},
+		{"recognize-attention", "put Attention together: softmax(q k' * scale + mask) v, heads split and joined around it", each(recognize)},
+		{"expand-attention", "take Attention without past and causal mask apart into MatMuls and a Softmax", each(expand)},
 		{"merge-matmuls", "compute MatMuls of one input (queries, keys, values) as one, their biases with them", merge},
 	} {
 		passes.Register(passes.Spec{Name: p.name, Help: p.help, New: func(passes.Options) (passes.Pass, error) {
-			return passes.Func(p.name, func(c *passes.Context, m *ir.Module) (bool, error) {
-				changed := false
+			return passes.Func(p.name, func(c *passes.Context, m *ir.Module) (changed bool, err error) {
 				for _, f := range m.Funcs {
-					for _, op := range slices.Collect(f.Body.Ops()) {
-						if op.Block() == nil {
-							continue // merged with one before it
-						}
-						ok, err := p.visit(c, op)
-						changed = changed || ok
-						if err != nil {
-							return changed, err
-						}
+					ok, err := p.body(c, f.Body)
+					if changed = changed || ok; err != nil {
+						return changed, err
 					}
 				}
 				return changed, nil
 			}), nil
 		}})
+	}
+}
+
+// each visits the ops of a block.
+func each(visit func(*passes.Context, *ir.Op) (bool, error)) func(*passes.Context, *ir.Block) (bool, error) {
+	return func(c *passes.Context, b *ir.Block) (changed bool, err error) {
+		for op := range b.Ops() {
+			ok, err := visit(c, op)
+			if changed = changed || ok; err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
 	}
 }
 
@@ -124,7 +130,7 @@ func recognize(c *passes.Context, op *ir.Op) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	return c.Apply("attention", op, nil, func(r *passes.Rewriter) []*ir.Value {
+	return c.Apply("attention", op, inside(op, f.q, f.k, f.v, f.mask), func(r *passes.Rewriter) []*ir.Value {
 		operands := []*ir.Value{f.q, f.k, f.v}
 		if f.mask != nil {
 			operands = append(operands, f.perQuery(r))
@@ -132,6 +138,18 @@ func recognize(c *passes.Context, op *ir.Op) (bool, error) {
 		return []*ir.Value{r.Op("Attention", operands, ir.Attr{Name: "q_num_heads", Value: f.heads},
 			ir.Attr{Name: "kv_num_heads", Value: f.heads}, ir.Attr{Name: "scale", Value: float32(f.scale)})}
 	})
+}
+
+// inside returns the ops between inputs and op that only op needs, producers
+// first.
+func inside(op *ir.Op, inputs ...*ir.Value) []*ir.Op {
+	var list []*ir.Op
+	for _, v := range op.Operands() {
+		if v != nil && v.Def() != nil && v.NumUses() == 1 && v.Data() == nil && !slices.Contains(inputs, v) {
+			list = append(append(list, inside(v.Def(), inputs...)...), v.Def())
+		}
+	}
+	return list
 }
 
 // perQuery returns the mask with a row for every query, as runtimes want it:

@@ -2,6 +2,7 @@ package attention
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
@@ -19,34 +20,36 @@ type branch struct {
 
 // merge computes the MatMuls of one value that feed an Attention as one
 // MatMul, one Add and a Split. Elsewhere the Split costs more than it saves.
-func merge(c *passes.Context, op *ir.Op) (bool, error) {
-	if op.Name != "MatMul" {
-		return false, nil
-	}
-	x := op.Operand(0)
-	seen := map[*ir.Op]bool{}
-	for _, u := range x.Uses() {
-		seen[u.Op] = u.Index == 0
-	}
-	var list []branch // in program order
-	for o := op; o != nil && len(seen) > 0; o = o.Next() {
-		if seen[o] {
-			if b, ok := branchOf(o); ok {
-				list = append(list, b)
+func merge(c *passes.Context, body *ir.Block) (changed bool, err error) {
+	of := map[*ir.Value][]branch{} // in program order
+	var inputs []*ir.Value
+	for op := range body.Ops() {
+		if b, ok := branchOf(op); ok {
+			x := op.Operand(0)
+			if of[x] == nil {
+				inputs = append(inputs, x)
 			}
-		}
-		delete(seen, o)
-	}
-	if len(list) < 2 || list[0].mul != op {
-		return false, nil
-	}
-	k, biased := list[0].w.Shape[0], list[0].b != nil
-	for _, b := range list {
-		if b.w.Shape[0] != k || (b.b != nil) != biased {
-			return false, nil
+			of[x] = append(of[x], b)
 		}
 	}
-	return c.Change("merge", op, func() error { return replace(x, list) })
+	for _, x := range inputs {
+		list := of[x]
+		if len(list) < 2 || !alike(list) {
+			continue
+		}
+		ok, err := c.Change("merge", list[0].mul, func() error { return replace(x, list) })
+		if changed = changed || ok; err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// alike reports whether all branches have a bias, or none.
+func alike(list []branch) bool {
+	return !slices.ContainsFunc(list, func(b branch) bool {
+		return b.w.Shape[0] != list[0].w.Shape[0] || (b.b == nil) != (list[0].b == nil)
+	})
 }
 
 func branchOf(mul *ir.Op) (b branch, ok bool) {
@@ -80,15 +83,15 @@ func replace(x *ir.Value, list []branch) error {
 	r := ir.Before(list[0].mul)
 	var ws, bs []*tensor.Tensor
 	var sizes []int64
-	var loc []string
+	var merged []*ir.Op
 	for _, b := range list {
 		ws, bs, sizes = append(ws, b.w), append(bs, b.b), append(sizes, int64(b.w.Shape[1]))
-		loc = append(loc, b.mul.Loc...)
+		merged = append(merged, b.mul)
 		if b.add != nil {
-			loc = append(loc, b.add.Loc...)
+			merged = append(merged, b.add)
 		}
 	}
-	r.Loc = loc
+	r.Loc = passes.JoinLocs(merged...)
 	w, err := ref.Concat(1, ws...)
 	if err != nil {
 		return err

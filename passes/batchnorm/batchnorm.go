@@ -50,7 +50,7 @@ func apply(c *passes.Context, op *ir.Op) (bool, error) {
 	if conv != nil && conv.Name == "Conv" && x.NumUses() == 1 {
 		if w, b, ok := scaled(conv, a); ok {
 			return c.Apply("conv-bn", op, []*ir.Op{conv}, func(r *passes.Rewriter) []*ir.Value {
-				y := r.Op("Conv", []*ir.Value{conv.Operand(0), r.Tensor(w), r.Tensor(b)}, conv.Attrs...)
+				y := r.Op("Conv", []*ir.Value{conv.Operand(0), weights(r, conv, w), r.Tensor(b)}, conv.Attrs...)
 				return []*ir.Value{y}
 			})
 		}
@@ -64,6 +64,15 @@ func apply(c *passes.Context, op *ir.Op) (bool, error) {
 		y := r.Op("Mul", []*ir.Value{x, r.Tensor(tensor.Float32s(narrow(a.scale), shape...))})
 		return []*ir.Value{r.Op("Add", []*ir.Value{y, r.Tensor(tensor.Float32s(narrow(a.shift), shape...))})}
 	})
+}
+
+// weights makes w, the scaled weights of op, which keep their name.
+func weights(r *passes.Rewriter, op *ir.Op, w *tensor.Tensor) *ir.Value {
+	v := r.Tensor(w)
+	if o := op.Operand(1).Origin; o.Name != "" {
+		v.Origin = ir.Origin{Name: o.Name, Relation: ir.Scaled}
+	}
+	return v
 }
 
 func narrow(v []float64) []float32 {

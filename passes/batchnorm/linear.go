@@ -74,7 +74,7 @@ func foldScale(c *passes.Context, op *ir.Op) (bool, error) {
 		also = append(also, l.add)
 	}
 	return c.Apply("scale", op, also, func(r *passes.Rewriter) []*ir.Value {
-		operands := []*ir.Value{l.op.Operand(0), r.Tensor(w)}
+		operands := []*ir.Value{l.op.Operand(0), weights(r, l.op, w)}
 		if l.op.Name != "MatMul" {
 			operands = append(operands, r.Tensor(b))
 		}

@@ -128,15 +128,17 @@ func sink(c *passes.Context, op *ir.Op) (bool, error) {
 	if keep, ok := attrs.Get("keepdims").(int64); ok && keep == 0 && reductions[op.Name] {
 		return false, nil
 	}
-	return c.Apply("sink", op, transposes, func(r *passes.Rewriter) []*ir.Value {
+	return c.Apply("sink", op, nil, func(r *passes.Rewriter) []*ir.Value {
 		vals := make([]*ir.Value, len(operands))
 		for i, f := range operands {
 			vals[i] = f(r)
 		}
+		r.Loc = op.Loc
 		y := r.Op(op.Name, vals, attrs...)
 		if y != nil && op.Result(0).Origin.Name != "" {
 			y.Origin = ir.Origin{Name: op.Result(0).Origin.Name, Relation: ir.Permuted}
 		}
+		r.Loc = passes.JoinLocs(transposes...)
 		return []*ir.Value{r.Op("Transpose", []*ir.Value{y}, ir.Attr{Name: "perm", Value: p})}
 	})
 }
@@ -245,8 +247,9 @@ func padFirst(c *passes.Context, op *ir.Op) (bool, error) {
 	for i, n := range p {
 		moved[i], moved[len(p)+i] = pads[n], pads[len(p)+int(n)]
 	}
-	return c.Apply("pad-first", op, []*ir.Op{pad}, func(r *passes.Rewriter) []*ir.Value {
+	return c.Apply("pad-first", op, nil, func(r *passes.Rewriter) []*ir.Value {
 		x := r.Op("Transpose", []*ir.Value{pad.Operand(0)}, ir.Attr{Name: "perm", Value: p})
+		r.Loc = pad.Loc
 		operands := append([]*ir.Value{x, r.Int64s(moved...)}, pad.Operands()[2:]...)
 		return []*ir.Value{r.Op("Pad", operands, pad.Attrs...)}
 	})

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
@@ -77,8 +78,10 @@ func (s *Set) block(c *passes.Context, b *ir.Block) (bool, error) {
 // apply replaces the root of a match.
 func (r *Rule) apply(c *passes.Context, b *Bindings) (bool, error) {
 	root := b.Root
-	inner := b.ops[1:]
-	ok, err := c.Apply(r.Name, root, inner, func(w *passes.Rewriter) []*ir.Value {
+	inner := b.ops[1:] // outermost first
+	also := slices.Clone(inner)
+	slices.Reverse(also)
+	ok, err := c.Apply(r.Name, root, also, func(w *passes.Rewriter) []*ir.Value {
 		for _, l := range r.Let {
 			b.values[l.name] = r.build(w, b, l.expr)
 		}
@@ -93,7 +96,7 @@ func (r *Rule) apply(c *passes.Context, b *Bindings) (bool, error) {
 	if err != nil || !ok {
 		return ok, err
 	}
-	for _, op := range inner { // outermost first: each use goes before its value
+	for _, op := range inner { // each use goes before its value
 		if op.Block() != nil && op.Unused() {
 			op.Erase()
 		}
