@@ -24,11 +24,14 @@ type Backend interface {
 	Options() []passes.Option
 	// Compile writes the artifact to path, whole or not at all. The module is
 	// the backend's to change. Passes run in c, whose context ends the work.
-	Compile(c *passes.Context, m *ir.Module, path string, o passes.Options) (*Summary, error)
+	Compile(c *passes.Context, m *ir.Module, path string, o passes.Options, tell Progress) (*Summary, error)
 	// Explain says, without compiling, what the target makes of each op. An
 	// error that comes with text says what would be refused.
 	Explain(ctx context.Context, m *ir.Module, o passes.Options) (string, error)
 }
+
+// Progress is told what a compilation is at, and which part of it, 0 to 1, is done.
+type Progress func(stage string, done float64)
 
 // Summary is what there is to say of an artifact: rows of a table.
 type Summary struct {

@@ -22,7 +22,7 @@ func (backend) Help() string             { return "a bundle for any CPU that hon
 func (backend) Extension() string        { return ".hone" }
 func (backend) Options() []passes.Option { return nil }
 
-func (backend) Compile(c *passes.Context, m *ir.Module, path string, _ passes.Options) (*backends.Summary, error) {
+func (backend) Compile(c *passes.Context, m *ir.Module, path string, _ passes.Options, _ backends.Progress) (*backends.Summary, error) {
 	if _, err := Pipeline().Run(c, m); err != nil {
 		return nil, err
 	}

@@ -61,11 +61,12 @@ func list(text, sep string) []string {
 	return strings.Split(text, sep)
 }
 
-func (backend) Compile(c *passes.Context, m *ir.Module, path string, o passes.Options) (*backends.Summary, error) {
+func (backend) Compile(c *passes.Context, m *ir.Module, path string, o passes.Options, tell backends.Progress) (*backends.Summary, error) {
 	opt, err := parse(o)
 	if err != nil {
 		return nil, err
 	}
+	opt.Progress = func(p Progress) { tell(p.Phase, p.Done) }
 	r, err := CompileFile(c, m, path, opt)
 	if err != nil {
 		return nil, err

@@ -101,7 +101,8 @@ type watcher struct {
 	o        Options
 	rep      *Report
 	refusals []Refusal
-	steps    map[string]Progress
+	phases   map[string]Progress
+	done     float64
 	warned   map[string]bool
 }
 
@@ -137,10 +138,10 @@ func (w *watcher) progress(e nvinfer.Event) {
 	if w.o.Progress == nil {
 		return
 	}
-	if w.steps == nil {
-		w.steps = map[string]Progress{}
+	if w.phases == nil {
+		w.phases = map[string]Progress{}
 	}
-	p := w.steps[e.Text]
+	p := w.phases[e.Text]
 	switch e.Kind {
 	case nvinfer.Phase:
 		p = Progress{Phase: e.Text, Parent: e.Parent, Steps: e.Number}
@@ -149,8 +150,31 @@ func (w *watcher) progress(e nvinfer.Event) {
 	case nvinfer.Ended:
 		p.Step, p.Ended = p.Steps, true
 	}
-	w.steps[e.Text] = p
+	w.phases[e.Text] = p
+	// Phases come again for parts of a model: what was done stays done.
+	w.done = max(w.done, w.part(p, 8))
+	p.Done = w.done
 	w.o.Progress(p)
+}
+
+// part is which part of the build is done when a phase is where it is: its
+// share of the step of its parent, and so on up, at most depth times.
+func (w *watcher) part(p Progress, depth int) float64 {
+	done := 0.0
+	for range depth {
+		switch {
+		case p.Ended:
+			done = 1
+		case p.Steps > 0:
+			done = min(1, (float64(p.Step)+done)/float64(p.Steps))
+		}
+		parent, ok := w.phases[p.Parent]
+		if !ok {
+			break
+		}
+		p = parent
+	}
+	return done
 }
 
 // Plan is what a plan tells of itself; see package plan.

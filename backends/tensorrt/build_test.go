@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		is             error
 	}{
 		{"unsupported operator", "DynamicQuantizeLinear", `DynamicQuantizeLinear node "the_node": TensorRT has no such operator`, nil, nil},
-		{"no profile", "Relu", "inputs with open dimensions need a profile (name=min..opt..max): x [?,8]", func(o *Options) { o.Profiles = nil }, nil},
+		{"no profile", "Relu", "inputs with open dimensions need a profile (--profile NAME=MIN..OPT..MAX) or a fixed shape (--input-shape): x [?,8]", func(o *Options) { o.Profiles = nil }, nil},
 		{"profile of no input", "Relu", "the model's inputs are x", func(o *Options) { o.Profiles[0][0].Input = "z" }, nil},
 		{"profile against a fixed dimension", "Relu", "dimension 1 is 9, the input has [?,8]", func(o *Options) { o.Profiles[0][0].Max = []int64{1, 9} }, nil},
 		{"profile of another rank", "Relu", "has 1 dimensions, the input [?,8] has 2", func(o *Options) { o.Profiles[0][0].Min = []int64{1} }, nil},

@@ -30,8 +30,8 @@ const LibraryVersion = "1.7.1.116"
 const EnvLibrary = "HONE_TENSORRT"
 
 // advice is how to get the libraries. They are NVIDIA's, and not hone's to hand out.
-var advice = "get it with `make setup-tensorrt` (or pip install tensorrt-rtx-cu13-libs==" + LibraryVersion +
-	" on Linux), or name its folder with --tensorrt-lib or " + EnvLibrary
+var advice = "get it with `make setup` (or pip install tensorrt-rtx-cu13-libs==" + LibraryVersion +
+	" on Linux), or name its folder with --library or " + EnvLibrary
 
 // Find lists the TensorRT libraries of this machine in the order in which they
 // are considered: the folder that HONE_TENSORRT names (alone, where set), the
@@ -117,7 +117,7 @@ func searchFolders(folder string) []string {
 	return folders
 }
 
-// CacheDir is where `make setup-tensorrt` puts the libraries, one folder a version.
+// CacheDir is where `make setup` puts the libraries, one folder a version.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("HONE_CACHE"); dir != "" {
 		return filepath.Join(dir, "tensorrt"), nil

@@ -39,11 +39,12 @@ type Profile = nvinfer.Profile
 // Range is the smallest, usual and largest shape of one input.
 type Range = nvinfer.Range
 
-// Progress is where a build is. Steps is how many steps the phase has.
+// Progress is where a build is.
 type Progress struct {
-	Phase, Parent string
-	Step, Steps   int
-	Ended         bool
+	Phase, Parent string  // the parent is the phase that this one is a step of
+	Step, Steps   int     // done, and how many the phase has
+	Ended         bool    // the phase
+	Done          float64 // part of the whole build, 0 to 1
 }
 
 // ParseRange reads a range as the command line has it: x=1x3x224x224..8x3x224x224..32x3x224x224.

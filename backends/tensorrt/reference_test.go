@@ -76,7 +76,7 @@ func needReference(t testing.TB) reference {
 	cmd := exec.Command(r.python, "-c", "import tensorrt_rtx_bindings")
 	cmd.Env = r.env()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("%s is skipped: NVIDIA's Python bindings are not installed (make setup-tensorrt): %v %s", t.Name(), err, bytes.TrimSpace(out))
+		t.Skipf("%s is skipped: NVIDIA's Python bindings are not installed (make setup): %v %s", t.Name(), err, bytes.TrimSpace(out))
 	}
 	return r
 }

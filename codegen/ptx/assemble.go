@@ -13,7 +13,7 @@ import (
 )
 
 // ErrNoPtxas: NVIDIA's assembler was not found.
-var ErrNoPtxas = errors.New("ptxas was not found: `make setup-tensorrt` installs it (PyPI: nvidia-cuda-nvcc-cu12), or name it in HONE_PTXAS")
+var ErrNoPtxas = errors.New("ptxas was not found: `make setup` installs it (PyPI: nvidia-cuda-nvcc-cu12), or name it in HONE_PTXAS")
 
 // FindPtxas finds NVIDIA's assembler: HONE_PTXAS, hone's cache, the search path, CUDA's usual folder.
 func FindPtxas() (string, error) {

@@ -28,37 +28,40 @@ import (
 
 // Plan is what a plan tells of itself.
 type Plan struct {
-	Version      [4]int // major, minor, patch, build
-	Size         int64  // bytes of the whole plan
-	WeightBytes  int64
-	Capabilities []int  // compute capabilities it was built for, as 86
-	UnknownMask  uint64 // bits of the capability mask that stand for others
-	Sections     []Section
-	Bindings     []Binding
-	Profiles     []Profile
-	Layers       []Layer        // what the engine runs, in the order of the program
-	Kernels      map[string]int // generated kernels (kept as source text) by name, with how many
+	Version      [4]int         `json:"version"` // major, minor, patch, build
+	Size         int64          `json:"size"`    // bytes of the whole plan
+	WeightBytes  int64          `json:"weight_bytes"`
+	Capabilities []int          `json:"capabilities"`           // compute capabilities it was built for, as 86
+	UnknownMask  uint64         `json:"unknown_mask,omitempty"` // bits of the capability mask that stand for others
+	Sections     []Section      `json:"sections"`
+	Bindings     []Binding      `json:"bindings"`
+	Profiles     []Profile      `json:"profiles,omitempty"`
+	Layers       []Layer        `json:"layers"`  // what the engine runs, in the order of the program
+	Kernels      map[string]int `json:"kernels"` // generated kernels (kept as source text) by name, with how many
 }
 
 // Section is a part of the file.
 type Section struct {
-	Tag          string
-	Offset, Size int64
+	Tag    string `json:"tag"`
+	Offset int64  `json:"offset"`
+	Size   int64  `json:"size"`
 }
 
 // Binding is an input or output of the engine.
 type Binding struct {
-	Name  string
-	Input bool
-	Type  string
-	Shape []int64 // -1 where open
+	Name  string  `json:"name"`
+	Input bool    `json:"input"`
+	Type  string  `json:"type"`
+	Shape []int64 `json:"shape"` // -1 where open
 	index int32
 }
 
 // Range is the smallest, usual and largest shape of an input in a profile.
 type Range struct {
-	Input         string
-	Min, Opt, Max []int64
+	Input string  `json:"input"`
+	Min   []int64 `json:"min"`
+	Opt   []int64 `json:"opt"`
+	Max   []int64 `json:"max"`
 }
 
 // Profile is an optimization profile.
@@ -66,9 +69,9 @@ type Profile []Range
 
 // Layer is one step of the engine's program.
 type Layer struct {
-	Kind   string   // function (a generated kernel), fully_connected, corrltn (a convolution), runtime_fusion, memset, ...
-	Name   string   // as the builder calls it
-	Origin []string // names of the ONNX nodes it came from
+	Kind   string   `json:"kind"`   // function (a generated kernel), fully_connected, corrltn (a convolution), runtime_fusion, memset, ...
+	Name   string   `json:"name"`   // as the builder calls it
+	Origin []string `json:"origin"` // names of the ONNX nodes it came from
 }
 
 // AttentionKernels counts the layers that run a fused attention kernel.
@@ -85,10 +88,11 @@ func (p *Plan) AttentionKernels() int {
 // capabilityBits are the bits of the mask at 0x20, in the order of the library's own list.
 var capabilityBits = []int{75, 80, 86, 89, 120, 121}
 
-const (
-	headSize = 0x70
-	tail     = 0x8b8d8b99 // "trtf" with every bit turned
-)
+// HeadSize is the size of a plan's header, which [Is] needs at most.
+const HeadSize = 0x70
+
+// tail is a plan's last word: "trtf" with every bit turned.
+const tail = 0x8b8d8b99
 
 var errNotPlan = errors.New("not a plan of TensorRT for RTX")
 
@@ -99,7 +103,7 @@ func Is(data []byte) bool {
 
 // Read reads a plan. The result keeps nothing of data.
 func Read(data []byte) (*Plan, error) {
-	if len(data) < headSize || !Is(data) {
+	if len(data) < HeadSize || !Is(data) {
 		return nil, errNotPlan
 	}
 	le := binary.LittleEndian

@@ -80,7 +80,7 @@ func (f *compileFlags) runBackend(cmd *cobra.Command, a *app, path string) error
 		return err
 	}
 	p.at("building " + out)
-	s, err := b.Compile(ctx, m.Module(), out, f.options(b))
+	s, err := b.Compile(ctx, m.Module(), out, f.options(b), func(stage string, done float64) { p.part("building "+out+": "+stage, done) })
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,9 @@ func (f *modelFlags) open(path string) (*hone.Model, error) {
 		}
 		opt.InputShapes[name] = shape
 	}
+	if isPlan(path) {
+		return nil, planError(path)
+	}
 	m, err := hone.Open(path, opt)
 	return m, missingFile(path, err)
 }

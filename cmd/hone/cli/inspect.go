@@ -21,9 +21,15 @@ func inspectCommand(a *app) *cobra.Command {
 	var d drawings
 	c := &cobra.Command{
 		Use:   "inspect MODEL",
-		Short: "show what is in a model, an IR dump or a bundle",
-		Args:  exactly(1, "one model, IR dump or bundle"),
+		Short: "show what is in a model, an IR dump, a bundle or a TensorRT plan",
+		Args:  exactly(1, "one model, IR dump, bundle or plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if isPlan(args[0]) {
+				if asIR || d.any() {
+					return usagef("%s is a TensorRT engine plan: there is no IR to show of it", args[0])
+				}
+				return inspectPlan(a, args[0], asJSON)
+			}
 			m, err := mf.open(args[0])
 			if err != nil {
 				return err

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -17,7 +19,9 @@ import (
 
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/backends/tensorrt"
+	"github.com/hone-ml/hone/backends/tensorrt/cuda"
 	"github.com/hone-ml/hone/internal/npy"
+	"github.com/hone-ml/hone/internal/testenv"
 	"github.com/hone-ml/hone/tensor"
 	"github.com/hone-ml/hone/testdata/digits"
 )
@@ -35,8 +39,29 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Setup: setUp,
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"usage": usage},
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"usage": usage, "truncate": truncate},
+		Condition: func(name string) (bool, error) { return has(t.Context(), name) },
 	})
+}
+
+// has tells whether this machine has what a script asks for with [name].
+func has(ctx context.Context, name string) (bool, error) {
+	switch name {
+	case "tensorrt":
+		_, err := tensorrt.Find(ctx)
+		return err == nil, nil
+	case "gpu":
+		_, err := cuda.Devices()
+		return err == nil, nil
+	}
+	return false, fmt.Errorf("a script asks for %q", name)
+}
+
+// truncate FILE SIZE cuts a file short.
+func truncate(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
 }
 
 // usage runs hone and wants code 2, one line of error and no output.
@@ -59,6 +84,7 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Setenv("EXAMPLES", examples)
+	env.Setenv("HONE_CACHE", testenv.Cache())
 	images, err := npy.Read(bytes.NewReader(digits.Images))
 	if err != nil {
 		return err

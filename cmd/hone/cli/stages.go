@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -39,6 +40,13 @@ func (a *app) stages() *stages {
 		p.stopped.Go(func() { p.watch(stop) })
 	}
 	return p
+}
+
+// part names the stage that work is in, with a bar of how much of it is done, 0 to 1.
+func (p *stages) part(stage string, done float64) {
+	const width = 20
+	full := min(max(int(done*width), 0), width)
+	p.at(fmt.Sprintf("[%s%s] %3.0f %%  %s", strings.Repeat("=", full), strings.Repeat(" ", width-full), 100*done, stage))
 }
 
 // at names the stage that begins.

@@ -21,6 +21,9 @@ func TestStagesWithoutTerminal(t *testing.T) {
 	p.start = p.start.Add(-4 * time.Second)
 	p.at("checking")
 	require.Regexp(t, `\n   7\.\d s  checking\n$`, said.String())
+	p.start = p.start.Add(-8 * time.Second)
+	p.part("building", 0.5)
+	require.Regexp(t, `\n  15\.\d s  \[={10} {10}\]  50 %  building\n$`, said.String())
 	p.done()
 	p.done()
 }

@@ -54,7 +54,7 @@ func (s *session) setTargets(config object) error {
 		return nil
 	}
 	if len(s.SM) == 0 {
-		return fmt.Errorf("no compute capability named; %s builds for %v", t.name, t.capabilities)
+		return fmt.Errorf("no compute capability named (--sm 86,89); %s builds for %v", t.name, t.capabilities)
 	}
 	for _, sm := range s.SM {
 		if !slices.Contains(t.capabilities, sm) {
@@ -169,10 +169,10 @@ func needsProfile(names []string, shapes map[string][]int64, values map[string]b
 	}
 	var parts []string
 	if open != nil {
-		parts = append(parts, "inputs with open dimensions need a profile (name=min..opt..max): "+strings.Join(open, ", "))
+		parts = append(parts, "inputs with open dimensions need a profile (--profile NAME=MIN..OPT..MAX) or a fixed shape (--input-shape): "+strings.Join(open, ", "))
 	}
 	if deciding != nil {
-		parts = append(parts, "inputs whose values decide shapes need a profile of their values (name=min..opt..max): "+strings.Join(deciding, ", "))
+		parts = append(parts, "inputs whose values decide shapes need a profile of their values (--profile NAME=MIN..OPT..MAX): "+strings.Join(deciding, ", "))
 	}
 	return errors.New(strings.Join(parts, "; "))
 }
