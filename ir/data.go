@@ -16,11 +16,12 @@ type Data struct {
 	DType tensor.DType
 	Shape []int
 
-	mu     sync.Mutex
-	load   func() (*tensor.Tensor, error)
-	value  *tensor.Tensor
+	load  func() (*tensor.Tensor, error)
+	value *tensor.Tensor
+
+	mu     sync.Mutex // of what is computed once: modules share their constants
 	digest string
-	head   string
+	head   string // the text of the first elements
 }
 
 // NewData returns a constant with the tensor's value, which must not change
@@ -129,4 +130,21 @@ func (c *Data) Digest() (string, error) {
 	h.Write(b)
 	c.digest = hex.EncodeToString(h.Sum(nil)[:8])
 	return c.digest, nil
+}
+
+// headElems is how many elements a constant shows whose bytes lie elsewhere.
+const headElems = 4
+
+// firstElems returns the text of the first few elements.
+func (c *Data) firstElems() (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.head == "" {
+		t, err := c.Tensor()
+		if err != nil {
+			return "", err
+		}
+		c.head = formatElems(t, min(headElems, t.Len()))
+	}
+	return c.head, nil
 }

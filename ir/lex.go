@@ -9,10 +9,11 @@ import (
 )
 
 // lexer reads IR text from left to right. Its methods stop at the first
-// error by panicking with a syntaxError, which Parse turns into an error.
+// error by panicking with a syntaxError, which catch turns into an error.
 type lexer struct {
-	src string
-	pos int
+	src   string
+	pos   int
+	fresh int // the largest number of a fresh symbol in a type
 }
 
 type syntaxError struct{ error }
@@ -21,6 +22,21 @@ func (l *lexer) fail(format string, args ...any) {
 	line := 1 + strings.Count(l.src[:l.pos], "\n")
 	col := l.pos - strings.LastIndexByte(l.src[:l.pos], '\n')
 	panic(syntaxError{fmt.Errorf("%d:%d: %s", line, col, fmt.Sprintf(format, args...))})
+}
+
+// catch returns the error at which f stopped.
+func (l *lexer) catch(f func()) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case syntaxError:
+			err = r.error
+		default:
+			panic(r)
+		}
+	}()
+	f()
+	return nil
 }
 
 // space skips white space and comments.
@@ -207,6 +223,7 @@ func (l *lexer) typ(depth int) Type {
 		if err != nil {
 			l.fail("%v", err)
 		}
+		l.noteFresh(d)
 		t.Dims = append(t.Dims, d)
 	})
 	if l.accept("{") {
@@ -217,6 +234,20 @@ func (l *lexer) typ(depth int) Type {
 		l.expect("}")
 	}
 	return t
+}
+
+// noteFresh keeps later fresh symbols apart from those of the text.
+func (l *lexer) noteFresh(d Dim) {
+	if _, ok := d.Int(); ok {
+		return
+	}
+	for _, s := range d.Symbols() {
+		if h, ok := strings.CutPrefix(s, "?"); ok {
+			if n, err := strconv.Atoi(h); err == nil && n < 1<<40 {
+				l.fresh = max(l.fresh, n)
+			}
+		}
+	}
 }
 
 func (l *lexer) dtype(w string) tensor.DType {

@@ -65,6 +65,16 @@ type printer struct {
 
 func (p *printer) f(format string, args ...any) { fmt.Fprintf(p.w, format, args...) }
 
+// commas writes elements with commas between them.
+func commas[T any](p *printer, list []T, elem func(i int, v T)) {
+	for i, v := range list {
+		if i > 0 {
+			p.f(", ")
+		}
+		elem(i, v)
+	}
+}
+
 func (p *printer) module(m *Module) {
 	s := &m.Source
 	p.f("module @%s opset=%d", nameText(m.Name), m.Opset)
@@ -102,17 +112,9 @@ func (p *printer) module(m *Module) {
 func (p *printer) fn(f *Func) {
 	p.number(f)
 	p.f("func @%s(", nameText(f.Name))
-	for i, a := range f.Body.Args {
-		if i > 0 {
-			p.f(", ")
-		}
-		p.arg(a)
-	}
+	commas(p, f.Body.Args, func(_ int, a *Value) { p.arg(a) })
 	p.f(") -> (")
-	for i, v := range f.Results() {
-		if i > 0 {
-			p.f(", ")
-		}
+	commas(p, f.Results(), func(i int, v *Value) {
 		t := Type{}
 		if v != nil {
 			t = v.Type
@@ -122,7 +124,7 @@ func (p *printer) fn(f *Func) {
 			name = f.Outputs[i]
 		}
 		p.f("%s: %s", nameText(name), t)
-	}
+	})
 	p.f(") {\n")
 	p.block(f.Body, "  ")
 	p.f("}\n")
@@ -193,12 +195,7 @@ func (p *printer) block(b *Block, indent string) {
 			p.f(" %s ", nameText(r.Name))
 			if len(r.Args) > 0 {
 				p.f("(")
-				for i, a := range r.Args {
-					if i > 0 {
-						p.f(", ")
-					}
-					p.arg(a)
-				}
+				commas(p, r.Args, func(_ int, a *Value) { p.arg(a) })
 				p.f(") ")
 			}
 			p.f("{\n")
@@ -231,12 +228,7 @@ func (p *printer) head(op *Op) {
 	}
 	if len(op.Loc) > 0 {
 		p.f(" loc(")
-		for i, l := range op.Loc {
-			if i > 0 {
-				p.f(", ")
-			}
-			p.f("%q", l)
-		}
+		commas(p, op.Loc, func(_ int, l string) { p.f("%q", l) })
 		p.f(")")
 	}
 	p.origins(op)
@@ -253,16 +245,13 @@ func (p *printer) origins(op *Op) {
 		return
 	}
 	p.f(" origin(")
-	for i, r := range op.results[:last+1] {
-		if i > 0 {
-			p.f(", ")
-		}
+	commas(p, op.results[:last+1], func(_ int, r *Value) {
 		if r.Origin.Name == "" {
 			p.f("_")
 		} else {
 			p.f("%s", r.Origin)
 		}
-	}
+	})
 	p.f(")")
 }
 
@@ -273,30 +262,19 @@ func (p *printer) call(op *Op) {
 		p.f("%s", nameText(op.Name))
 	}
 	p.f("(")
-	for i := range op.operands {
-		if i > 0 {
-			p.f(", ")
-		}
-		p.f("%s", p.name(op.operands[i].v))
-	}
+	commas(p, op.operands, func(_ int, o operand) { p.f("%s", p.name(o.v)) })
 	p.f(")")
 	if len(op.Attrs) > 0 {
 		p.f(" {")
-		for i, a := range op.Attrs {
-			if i > 0 {
-				p.f(", ")
-			}
+		commas(p, op.Attrs, func(_ int, a Attr) {
 			p.f("%s=", nameText(a.Name))
 			p.attr(a.Value)
-		}
+		})
 		p.f("}")
 	}
-	for i, r := range op.results {
-		if i == 0 {
-			p.f(" : %s", r.Type)
-		} else {
-			p.f(", %s", r.Type)
-		}
+	if len(op.results) > 0 {
+		p.f(" : ")
+		commas(p, op.results, func(_ int, r *Value) { p.f("%s", r.Type) })
 	}
 }
 
@@ -320,23 +298,13 @@ func (p *printer) attr(v any) {
 		p.f(")")
 	case []*Data:
 		p.f("tensors(")
-		for i, d := range v {
-			if i > 0 {
-				p.f(", ")
-			}
-			p.data(d)
-		}
+		commas(p, v, func(_ int, d *Data) { p.data(d) })
 		p.f(")")
 	case Type:
 		p.f("type(%s)", v)
 	case []Type:
 		p.f("types(")
-		for i, t := range v {
-			if i > 0 {
-				p.f(", ")
-			}
-			p.f("%s", t)
-		}
+		commas(p, v, func(_ int, t Type) { p.f("%s", t) })
 		p.f(")")
 	default:
 		p.err = fmt.Errorf("attribute of type %T has no text form", v)
@@ -349,17 +317,9 @@ func list[T any](p *printer, kind string, vs []T, elem func(T)) {
 		p.f("%s", kind)
 	}
 	p.f("[")
-	for i, v := range vs {
-		if i > 0 {
-			p.f(", ")
-		}
-		elem(v)
-	}
+	commas(p, vs, func(_ int, v T) { elem(v) })
 	p.f("]")
 }
-
-// headElems is how many elements a constant shows whose bytes lie elsewhere.
-const headElems = 4
 
 func (p *printer) data(d *Data) {
 	p.f("%s ", d.Type())
@@ -367,25 +327,17 @@ func (p *printer) data(d *Data) {
 		if t, err := d.Tensor(); err == nil {
 			p.f("%s", formatElems(t, t.Len()))
 			return
-		} else if d.digest == "" {
-			p.err = err
-			return
-		}
+		} // the bytes may be elsewhere, and the digest here
 	}
 	digest, err := d.Digest()
+	if err == nil {
+		var head string
+		head, err = d.firstElems()
+		p.f("#%s {head=%s}", digest, head)
+	}
 	if err != nil {
 		p.err = err
-		return
 	}
-	if d.head == "" {
-		t, err := d.Tensor()
-		if err != nil {
-			p.err = err
-			return
-		}
-		d.head = formatElems(t, min(headElems, t.Len()))
-	}
-	p.f("#%s {head=%s}", digest, d.head)
 }
 
 // nameText writes a name as it is where it is a plain word, else quoted.

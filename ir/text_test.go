@@ -129,3 +129,21 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, text, text2)
 	})
 }
+
+// A size that only a run tells has a number; those of a text that is read are
+// taken, wherever in a type they stand.
+func TestParsedFreshSymbolsStayApart(t *testing.T) {
+	for _, typ := range []string{"f32[?7]", "seq(f32[?7])", "optional(seq(f32[2*?7+1]))", "map(i64,f32[?7])"} {
+		m, err := ir.Parse("module @m opset=28\nfunc @main(%x: "+typ+") -> (y: "+typ+") {\n  return(%x)\n}\n", ir.ParseOptions{})
+		require.NoError(t, err)
+		require.Equal(t, "?8", m.FreshDim().String(), typ)
+	}
+	m, err := ir.Parse(`module @m opset=28
+func @main() -> (y: optional(seq(f32[?7]))) {
+  %0 = Optional() {type=type(seq(f32[?9]))} : optional(seq(f32[?7]))
+  return(%0)
+}
+`, ir.ParseOptions{})
+	require.NoError(t, err)
+	require.Equal(t, "?10", m.FreshDim().String())
+}
