@@ -59,7 +59,7 @@ func Static(d tensor.DType, shape ...int) Type {
 // (and not even that where d is tensor.Undefined).
 func Unranked(d tensor.DType) Type { return Type{DType: d} }
 
-// SequenceOf, OptionalOf and MapOf wrap an element type.
+// SequenceOf returns the type of a list of values of one type.
 func SequenceOf(elem Type) Type { return Type{Kind: KindSequence, Elem: &elem} }
 
 // OptionalOf returns the type of a value that may be absent.
