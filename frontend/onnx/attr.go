@@ -6,7 +6,7 @@ import (
 
 	"github.com/hone-ml/hone/frontend/onnx/onnxpb"
 	"github.com/hone-ml/hone/ir"
-	"github.com/hone-ml/hone/tensor"
+	"github.com/hone-ml/hone/ir/ops"
 )
 
 // resolved follows a reference to an attribute of the function around the
@@ -121,31 +121,11 @@ func (im *importer) attrValue(a *onnxpb.AttributeProto) (any, error) {
 // plainConstant leaves a Constant with the attribute "value" only, whichever
 // way the node spelled it.
 func plainConstant(op *ir.Op) error {
-	var d *ir.Data
-	if len(op.Attrs) != 1 {
-		return fmt.Errorf("it has %d attributes, it takes one", len(op.Attrs))
+	d, err := ops.ConstantData(op)
+	if err != nil {
+		return err
 	}
-	a := op.Attrs[0]
-	switch v := a.Value.(type) {
-	case *ir.Data:
-		d = v
-	case int64:
-		d = ir.NewData(tensor.Scalar(tensor.Int64, v))
-	case float32:
-		d = ir.NewData(tensor.Scalar(tensor.Float32, v))
-	case string:
-		d = ir.NewData(tensor.StringsOf([]string{v}))
-	case []int64:
-		d = ir.NewData(tensor.Int64s(v, len(v)))
-	case []float32:
-		d = ir.NewData(tensor.Float32s(v, len(v)))
-	case []string:
-		d = ir.NewData(tensor.StringsOf(v, len(v)))
-	default:
-		return fmt.Errorf("a constant can not be a %T", v)
-	}
-	op.Attrs.Delete(a.Name)
-	op.Attrs.Set("value", d)
+	op.Attrs = ir.Attrs{{Name: "value", Value: d}}
 	op.Result(0).Type = d.Type()
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
-	"github.com/hone-ml/hone/tensor"
 )
 
 // Export writes no opset below floorOpset, unless the source is older: before
@@ -103,7 +102,7 @@ func (l *lowering) inline(m *ir.Module) error {
 	for _, f := range m.Funcs {
 		var fused []*ir.Op
 		f.Body.Walk(func(op *ir.Op) bool {
-			if op.Name == "hone.Fused" {
+			if op.Name == ops.FusedName {
 				fused = append(fused, op)
 			}
 			return true
@@ -327,7 +326,7 @@ func fitAttrs(op *ir.Op, s *ops.Schema) error {
 		if s.Attr(a.Name) != nil {
 			continue
 		}
-		if n := attrOf(newest, a.Name); n == nil || n.Default != nil && reflect.DeepEqual(n.Default, a.Value) {
+		if n := newest.Attr(a.Name); n == nil || n.Default != nil && reflect.DeepEqual(n.Default, a.Value) {
 			op.Attrs.Delete(a.Name) // not of any schema, or the default
 			continue
 		}
@@ -337,7 +336,7 @@ func fitAttrs(op *ir.Op, s *ops.Schema) error {
 		if op.Attrs.Has(old.Name) || old.Kind == "graph" {
 			continue
 		}
-		n := attrOf(newest, old.Name)
+		n := newest.Attr(old.Name)
 		switch {
 		case n != nil && n.Default != nil && !reflect.DeepEqual(n.Default, old.Default):
 			op.Attrs.Set(old.Name, n.Default)
@@ -348,45 +347,13 @@ func fitAttrs(op *ir.Op, s *ops.Schema) error {
 	return nil
 }
 
-func attrOf(s *ops.Schema, name string) *ops.AttrSpec {
-	if s == nil {
-		return nil
-	}
-	return s.Attr(name)
-}
-
 func fitType(s *ops.Schema, params []ops.Param, i int, v *ir.Value) error {
 	if len(params) == 0 {
 		return nil
 	}
 	p := params[min(i, len(params)-1)]
-	allowed, isVar := s.Types[p.Type]
-	if !isVar {
-		allowed = []string{p.Type}
+	if key := ops.TypeKey(v.Type); key != "" && !slices.Contains(s.Allowed(p), key) {
+		return fmt.Errorf("%s may not be %s", p.Name, key)
 	}
-	key := schemaType(v.Type)
-	if key == "" || slices.Contains(allowed, key) {
-		return nil
-	}
-	return fmt.Errorf("%s may not be %s", p.Name, key)
-}
-
-// schemaType spells a type as schemas do, "" where it is not known.
-func schemaType(t ir.Type) string {
-	if t.Kind == ir.KindTensor {
-		if t.DType == tensor.Undefined {
-			return ""
-		}
-		return t.DType.String()
-	}
-	e := schemaType(*t.Elem)
-	switch {
-	case e == "":
-		return ""
-	case t.Kind == ir.KindSequence:
-		return "seq(" + e + ")"
-	case t.Kind == ir.KindOptional:
-		return "optional(" + e + ")"
-	}
-	return "map(" + t.DType.String() + "," + e + ")"
+	return nil
 }

@@ -156,9 +156,7 @@ func evalFlexAttention(c *Call) error {
 			return nil, c.Errorf("%s must give one tensor", region)
 		}
 	}
-	y, err := ref.FlexAttention(c.In(0), c.In(1), c.In(2), float64(c.Float("scale")), c.softmaxPrecision(c.In(0).DType), through("score_mod"), through("prob_mod"))
-	c.Set(0, y)
-	return err
+	return c.done(ref.FlexAttention(c.In(0), c.In(1), c.In(2), float64(c.Float("scale")), c.softmaxPrecision(c.In(0).DType), through("score_mod"), through("prob_mod")))
 }
 
 func inferLinearAttention(x *Inference) error {
@@ -197,13 +195,9 @@ func evalLinearAttention(c *Call) error {
 }
 
 func evalRotaryEmbedding(c *Call) error {
-	y, err := ref.RotaryEmbedding(c.In(0), c.In(1), c.In(2), c.In(3), c.Bool("interleaved"), int(c.Int("rotary_embedding_dim")), int(c.Int("num_heads")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.RotaryEmbedding(c.In(0), c.In(1), c.In(2), c.In(3), c.Bool("interleaved"), int(c.Int("rotary_embedding_dim")), int(c.Int("num_heads"))))
 }
 
 func evalTensorScatter(c *Call) error {
-	y, err := ref.TensorScatter(c.In(0), c.In(1), c.In(2), int(c.Int("axis")), c.Str("mode") == "circular")
-	c.Set(0, y)
-	return err
+	return c.done(ref.TensorScatter(c.In(0), c.In(1), c.In(2), int(c.Int("axis")), c.Str("mode") == "circular"))
 }

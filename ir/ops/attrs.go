@@ -21,19 +21,15 @@ func (a attrs) Has(name string) bool { return a.op.Attrs.Has(name) }
 func get[T any](a attrs, name string) (v T) {
 	x := a.op.Attrs.Get(name)
 	if x == nil {
-		if s := SchemaOf(a.op.Name); s != nil {
-			for i := range s.Attrs {
-				if s.Attrs[i].Name == name {
-					x = s.Attrs[i].Default
-				}
-			}
+		if spec := SchemaOf(a.op.Name).Attr(name); spec != nil {
+			x = spec.Default
 		}
 	}
 	v, _ = x.(T)
 	return v
 }
 
-// Int, Float, Str, Ints, Floats and Strs return attributes of those kinds.
+// Int returns an int attribute.
 func (a attrs) Int(name string) int64 { return get[int64](a, name) }
 
 // Bool returns an int attribute as a truth value.

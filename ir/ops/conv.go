@@ -56,28 +56,20 @@ func convolved(x *Inference, w int, d tensor.DType) error {
 }
 
 func evalConv(c *Call) error {
-	y, err := ref.Conv(c.In(0), c.In(1), c.In(2), c.window(), int(c.Int("group")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.Conv(c.In(0), c.In(1), c.In(2), c.window(), int(c.Int("group"))))
 }
 
 func evalConvInteger(c *Call) error {
-	y, err := ref.ConvInteger(c.In(0), c.In(1), c.In(2), c.In(3), c.window(), int(c.Int("group")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.ConvInteger(c.In(0), c.In(1), c.In(2), c.In(3), c.window(), int(c.Int("group"))))
 }
 
 func evalQLinearConv(c *Call) error {
 	q := func(i int) ref.Quant { return ref.Quant{Scale: c.In(i), Zero: c.In(i + 1)} }
-	y, err := ref.QLinearConv(c.In(0), c.In(3), c.In(8), q(1), q(4), q(6), c.window(), int(c.Int("group")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.QLinearConv(c.In(0), c.In(3), c.In(8), q(1), q(4), q(6), c.window(), int(c.Int("group"))))
 }
 
 func evalDeformConv(c *Call) error {
-	y, err := ref.DeformConv(c.In(0), c.In(1), c.In(2), c.In(3), c.In(4), c.window(), int(c.Int("group")), int(c.Int("offset_group")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.DeformConv(c.In(0), c.In(1), c.In(2), c.In(3), c.In(4), c.window(), int(c.Int("group")), int(c.Int("offset_group"))))
 }
 
 func (a attrs) transposeWindow() ref.TransposeWindow {
@@ -158,9 +150,7 @@ func transposedDim(w ref.TransposeWindow, i, n int, in, kernel ir.Dim) (ir.Dim, 
 }
 
 func evalConvTranspose(c *Call) error {
-	y, err := ref.ConvTranspose(c.In(0), c.In(1), c.In(2), c.transposeWindow(), int(c.Int("group")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.ConvTranspose(c.In(0), c.In(1), c.In(2), c.transposeWindow(), int(c.Int("group"))))
 }
 
 func inferCol2Im(x *Inference) error {
@@ -187,9 +177,7 @@ func inferCol2Im(x *Inference) error {
 
 func evalCol2Im(c *Call) error {
 	w := c.window()
-	y, err := ref.Col2Im(c.In(0), intsIn(c.In(1)), intsIn(c.In(2)), w.Strides, w.Dilations, w.Pads)
-	c.Set(0, y)
-	return err
+	return c.done(ref.Col2Im(c.In(0), intsIn(c.In(1)), intsIn(c.In(2)), w.Strides, w.Dilations, w.Pads))
 }
 
 func inferCausalConv(x *Inference) error {

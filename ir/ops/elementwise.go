@@ -26,9 +26,7 @@ func init() {
 		"SwiGLU": {Infer: asFirst, Eval: evalSwiGLU},
 		"Where":  {Infer: inferWhere, Eval: evalWhere},
 		"BitShift": {Infer: inferBinary("BitShift"), Eval: func(c *Call) error {
-			y, err := ref.BitShift(c.In(0), c.In(1), c.Str("direction"))
-			c.Set(0, y)
-			return err
+			return c.done(ref.BitShift(c.In(0), c.In(1), c.Str("direction")))
 		}},
 	}
 	for _, n := range []string{"Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "Cos", "Cosh", "Erf", "Exp", "Floor",
@@ -71,15 +69,6 @@ func eval2(f func(a, b *tensor.Tensor) (*tensor.Tensor, error)) func(*Call) erro
 
 func evalNamed2(name string, f func(name string, a, b *tensor.Tensor) (*tensor.Tensor, error)) func(*Call) error {
 	return func(c *Call) error { return c.done(f(name, c.In(0), c.In(1))) }
-}
-
-// done gives the only result, or passes the error on.
-func (c *Call) done(y *tensor.Tensor, err error) error {
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
 }
 
 func evalUnary(name string) func(*Call) error {

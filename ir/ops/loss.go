@@ -36,14 +36,7 @@ func (c *Call) loss() ref.Loss {
 	return l
 }
 
-func evalNLL(c *Call) error {
-	y, err := c.loss().NegativeLogLikelihood(c.In(0), c.In(1))
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
-}
+func evalNLL(c *Call) error { return c.done(c.loss().NegativeLogLikelihood(c.In(0), c.In(1))) }
 
 func evalCrossEntropy(c *Call) error {
 	y, logProbs, err := c.loss().SoftmaxCrossEntropy(c.In(0), c.In(1))

@@ -49,9 +49,7 @@ func evalBatchNorm(c *Call) error {
 	stats := ref.Stats{Mean: c.In(3), Var: c.In(4)}
 	epsilon := float64(c.Float("epsilon"))
 	if !c.Bool("training_mode") {
-		y, err := ref.BatchNorm(c.In(0), c.In(1), c.In(2), stats, epsilon)
-		c.Set(0, y)
-		return err
+		return c.done(ref.BatchNorm(c.In(0), c.In(1), c.In(2), stats, epsilon))
 	}
 	y, stats, err := ref.BatchNormTraining(c.In(0), c.In(1), c.In(2), stats, epsilon, float64(c.Float("momentum")))
 	if err != nil {
@@ -89,19 +87,7 @@ func perActivation(b *ir.Builder, op *ir.Op) error {
 		}
 		op.SetOperand(i, r.Result(0))
 	}
-	after := ir.After(op)
-	shape, err := Build(after, "Shape", []*ir.Value{x})
-	if err != nil {
-		return err
-	}
-	y := op.Result(0)
-	back, err := Build(after, "Reshape", []*ir.Value{y, shape.Result(0)})
-	if err != nil {
-		return err
-	}
-	y.ReplaceAllUsesWith(back.Result(0))
-	back.SetOperand(0, y)
-	return nil
+	return restoreShape(op, x)
 }
 
 // trainingMode says by an attribute what the number of results said, and
@@ -149,15 +135,11 @@ func evalInstanceNorm(c *Call) error {
 	if x := c.In(0); x.Rank() > 1 {
 		groups = x.Shape[1]
 	}
-	y, err := ref.GroupNorm(c.In(0), c.In(1), c.In(2), groups, float64(c.Float("epsilon")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.GroupNorm(c.In(0), c.In(1), c.In(2), groups, float64(c.Float("epsilon"))))
 }
 
 func evalGroupNorm(c *Call) error {
-	y, err := ref.GroupNorm(c.In(0), c.In(1), c.In(2), int(c.Int("num_groups")), float64(c.Float("epsilon")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.GroupNorm(c.In(0), c.In(1), c.In(2), int(c.Int("num_groups")), float64(c.Float("epsilon"))))
 }
 
 // perChannel repeats scale and bias, one a group before opset 21, for every
@@ -243,27 +225,19 @@ func inferRMSNorm(x *Inference) error {
 }
 
 func evalRMSNorm(c *Call) error {
-	y, err := ref.RMSNorm(c.In(0), c.In(1), int(c.Int("axis")), float64(c.Float("epsilon")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.RMSNorm(c.In(0), c.In(1), int(c.Int("axis")), float64(c.Float("epsilon"))))
 }
 
 func evalLpNorm(c *Call) error {
-	y, err := ref.LpNorm(c.In(0), int(c.Int("axis")), int(c.Int("p")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.LpNorm(c.In(0), int(c.Int("axis")), int(c.Int("p"))))
 }
 
 func evalMeanVarianceNorm(c *Call) error {
-	y, err := ref.MeanVarianceNorm(c.In(0), intsOf(c.Ints("axes")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.MeanVarianceNorm(c.In(0), intsOf(c.Ints("axes"))))
 }
 
 func evalLRN(c *Call) error {
-	y, err := ref.LRN(c.In(0), int(c.Int("size")), float64(c.Float("alpha")), float64(c.Float("beta")), float64(c.Float("bias")))
-	c.Set(0, y)
-	return err
+	return c.done(ref.LRN(c.In(0), int(c.Int("size")), float64(c.Float("alpha")), float64(c.Float("beta")), float64(c.Float("bias"))))
 }
 
 func inferDropout(x *Inference) error {

@@ -77,9 +77,7 @@ func inferPool(x *Inference) error {
 }
 
 func evalAveragePool(c *Call) error {
-	y, err := ref.AveragePool(c.In(0), c.window(), c.Bool("count_include_pad"))
-	c.Set(0, y)
-	return err
+	return c.done(ref.AveragePool(c.In(0), c.window(), c.Bool("count_include_pad")))
 }
 
 func evalMaxPool(c *Call) error {
@@ -92,11 +90,7 @@ func evalMaxPool(c *Call) error {
 	return nil
 }
 
-func evalLpPool(c *Call) error {
-	y, err := ref.LpPool(c.In(0), c.window(), int(c.Int("p")))
-	c.Set(0, y)
-	return err
-}
+func evalLpPool(c *Call) error { return c.done(ref.LpPool(c.In(0), c.window(), int(c.Int("p")))) }
 
 func inferGlobalPool(x *Inference) error {
 	in := x.In(0)
@@ -116,9 +110,7 @@ func inferGlobalPool(x *Inference) error {
 
 func evalGlobal(reduce func(*Call) func([]float64) float64) func(*Call) error {
 	return func(c *Call) error {
-		y, err := ref.GlobalPool(c.In(0), reduce(c))
-		c.Set(0, y)
-		return err
+		return c.done(ref.GlobalPool(c.In(0), reduce(c)))
 	}
 }
 
@@ -153,9 +145,7 @@ func inferMaxUnpool(x *Inference) error {
 }
 
 func evalMaxUnpool(c *Call) error {
-	y, err := ref.MaxUnpool(c.In(0), c.In(1), c.window(), intsIn(c.In(2)))
-	c.Set(0, y)
-	return err
+	return c.done(ref.MaxUnpool(c.In(0), c.In(1), c.window(), intsIn(c.In(2))))
 }
 
 func inferMaxRoiPool(x *Inference) error {
@@ -189,9 +179,7 @@ func evalMaxRoiPool(c *Call) error {
 	if len(size) != 2 {
 		return c.Errorf("pooled_shape %v must have 2 elements", size)
 	}
-	y, err := ref.MaxRoiPool(c.In(0), c.In(1), ref.RoiPooling{Height: int(size[0]), Width: int(size[1]), Scale: float64(c.Float("spatial_scale"))})
-	c.Set(0, y)
-	return err
+	return c.done(ref.MaxRoiPool(c.In(0), c.In(1), ref.RoiPooling{Height: int(size[0]), Width: int(size[1]), Scale: float64(c.Float("spatial_scale"))}))
 }
 
 func evalRoiAlign(c *Call) error {

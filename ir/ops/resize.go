@@ -45,9 +45,7 @@ func evalResize(c *Call) error {
 		o.Scales = ref.Float64s(t)
 	}
 	o.Sizes = intsIn(c.In(3))
-	y, err := ref.Resize(c.In(0), o)
-	c.Set(0, y)
-	return err
+	return c.done(ref.Resize(c.In(0), o))
 }
 
 func inferResize(x *Inference) error {
@@ -242,9 +240,7 @@ func inferGridSample(x *Inference) error {
 }
 
 func evalGridSample(c *Call) error {
-	y, err := ref.GridSample(c.In(0), c.In(1), ref.Sampling{Mode: c.Str("mode"), Padding: c.Str("padding_mode"), AlignCorners: c.Bool("align_corners")})
-	c.Set(0, y)
-	return err
+	return c.done(ref.GridSample(c.In(0), c.In(1), ref.Sampling{Mode: c.Str("mode"), Padding: c.Str("padding_mode"), AlignCorners: c.Bool("align_corners")}))
 }
 
 // plainModes renames the modes that said how many dims there are.
@@ -288,9 +284,7 @@ func inferAffineGrid(x *Inference) error {
 }
 
 func evalAffineGrid(c *Call) error {
-	y, err := ref.AffineGrid(c.In(0), intsIn(c.In(1)), c.Bool("align_corners"))
-	c.Set(0, y)
-	return err
+	return c.done(ref.AffineGrid(c.In(0), intsIn(c.In(1)), c.Bool("align_corners")))
 }
 
 func inferNonMaxSuppression(x *Inference) error {
@@ -315,7 +309,5 @@ func evalNonMaxSuppression(c *Call) error {
 		}
 		s.MinScore = &least
 	}
-	y, err := ref.NonMaxSuppression(c.In(0), c.In(1), s)
-	c.Set(0, y)
-	return err
+	return c.done(ref.NonMaxSuppression(c.In(0), c.In(1), s))
 }

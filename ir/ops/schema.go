@@ -70,14 +70,26 @@ func fewest(params []Param) int {
 	return n
 }
 
-// Attr returns the formal attribute of that name, nil where there is none.
+// Attr returns the formal attribute of that name, nil where there is none; a
+// nil schema, of an op that is not ONNX's, has none.
 func (s *Schema) Attr(name string) *AttrSpec {
+	if s == nil {
+		return nil
+	}
 	for i := range s.Attrs {
 		if s.Attrs[i].Name == name {
 			return &s.Attrs[i]
 		}
 	}
 	return nil
+}
+
+// Allowed returns the types that a parameter may have, as Types spells them.
+func (s *Schema) Allowed(p Param) []string {
+	if types, ok := s.Types[p.Type]; ok {
+		return types
+	}
+	return []string{p.Type}
 }
 
 // SchemaAt returns the form that an operator has in an opset.

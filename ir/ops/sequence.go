@@ -223,12 +223,7 @@ func inferConcatFromSequence(x *Inference) error {
 }
 
 func evalConcatFromSequence(c *Call) error {
-	y, err := ref.ConcatSequence(c.sequence(0), int(c.Int("axis")), c.Bool("new_axis"))
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
+	return c.done(ref.ConcatSequence(c.sequence(0), int(c.Int("axis")), c.Bool("new_axis")))
 }
 
 func inferSplitToSequence(x *Inference) error {

@@ -1,7 +1,6 @@
 package ops
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -39,43 +38,47 @@ func (x *Inference) setElems(e []ir.Dim, ok bool) {
 	}
 }
 
-// constant returns the value that a Constant's attribute holds.
-func (a attrs) constant() (*tensor.Tensor, error) {
-	for _, at := range a.op.Attrs {
-		switch v := at.Value.(type) {
-		case *ir.Data:
-			return v.Tensor()
-		case float32:
-			return tensor.Scalar(tensor.Float32, v), nil
-		case []float32:
-			return tensor.Float32s(v, len(v)), nil
-		case int64:
-			return tensor.Scalar(tensor.Int64, v), nil
-		case []int64:
-			return tensor.Int64s(v, len(v)), nil
-		case string:
-			return tensor.StringsOf([]string{v}), nil
-		case []string:
-			return tensor.StringsOf(v, len(v)), nil
-		}
+// ConstantData returns what a Constant holds, whichever of ONNX's attributes
+// spells it.
+func ConstantData(op *ir.Op) (*ir.Data, error) {
+	if len(op.Attrs) != 1 {
+		return nil, fmt.Errorf("it has %d attributes, it takes one", len(op.Attrs))
 	}
-	return nil, errors.New("the constant has no value")
+	switch v := op.Attrs[0].Value.(type) {
+	case *ir.Data:
+		return v, nil
+	case float32:
+		return ir.NewData(tensor.Scalar(tensor.Float32, v)), nil
+	case []float32:
+		return ir.NewData(tensor.Float32s(v, len(v))), nil
+	case int64:
+		return ir.NewData(tensor.Scalar(tensor.Int64, v)), nil
+	case []int64:
+		return ir.NewData(tensor.Int64s(v)), nil
+	case string:
+		return ir.NewData(tensor.StringsOf([]string{v})), nil
+	case []string:
+		return ir.NewData(tensor.StringsOf(v, len(v))), nil
+	default:
+		return nil, fmt.Errorf("a constant can not be a %T", v)
+	}
 }
 
 func inferConstant(x *Inference) error {
-	if d, ok := x.op.Attrs.Get("value").(*ir.Data); ok {
+	d, err := ConstantData(x.op)
+	if err == nil {
 		x.Set(0, d.Type())
-		return nil
 	}
-	t, err := x.constant()
+	return err
+}
+
+func evalConstant(c *Call) error {
+	d, err := ConstantData(c.op)
 	if err != nil {
 		return err
 	}
-	x.Set(0, ir.Static(t.DType, t.Shape...))
-	return nil
+	return c.done(d.Tensor())
 }
-
-func evalConstant(c *Call) error { return c.done(c.constant()) }
 
 // filler returns the element that ConstantOfShape repeats.
 func (a attrs) filler() *tensor.Tensor {

@@ -120,12 +120,7 @@ func evalDFT(c *Call) error {
 	if c.In(1) != nil && length < 0 {
 		return c.Errorf("a transform of length %d", length)
 	}
-	y, err := ref.DFT(c.In(0), length, axis, c.Bool("inverse"), c.Bool("onesided"))
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
+	return c.done(ref.DFT(c.In(0), length, axis, c.Bool("inverse"), c.Bool("onesided")))
 }
 
 func inferSTFT(x *Inference) error {
@@ -168,12 +163,7 @@ func evalSTFT(c *Call) error {
 	if err != nil {
 		return err
 	}
-	y, err := ref.STFT(c.In(0), step, length, c.In(2), c.Bool("onesided"))
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
+	return c.done(ref.STFT(c.In(0), step, length, c.In(2), c.Bool("onesided")))
 }
 
 func inferWindow(x *Inference) error {
@@ -191,12 +181,7 @@ func evalWindow(coefficients []float64) func(c *Call) error {
 		if err != nil {
 			return err
 		}
-		y, err := ref.CosineWindow(c.OutType(0).DType, n, c.Bool("periodic"), coefficients...)
-		if err != nil {
-			return err
-		}
-		c.Set(0, y)
-		return nil
+		return c.done(ref.CosineWindow(c.OutType(0).DType, n, c.Bool("periodic"), coefficients...))
 	}
 }
 
@@ -228,10 +213,5 @@ func evalMelWeights(c *Call) error {
 	if err != nil {
 		return err
 	}
-	y, err := ref.MelWeightMatrix(c.OutType(0).DType, n[0], n[1], n[2], low, high)
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
+	return c.done(ref.MelWeightMatrix(c.OutType(0).DType, n[0], n[1], n[2], low, high))
 }

@@ -37,14 +37,7 @@ func inferStringConcat(x *Inference) error {
 	return nil
 }
 
-func evalStringConcat(c *Call) error {
-	y, err := ref.StringConcat(c.In(0), c.In(1))
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
-}
+func evalStringConcat(c *Call) error { return c.done(ref.StringConcat(c.In(0), c.In(1))) }
 
 func inferStringSplit(x *Inference) error {
 	t := x.In(0)
@@ -85,12 +78,7 @@ func inferStringNormalizer(x *Inference) error {
 }
 
 func evalStringNormalizer(c *Call) error {
-	y, err := ref.StringNormalizer(c.In(0), c.Str("case_change_action"), c.Bool("is_case_sensitive"), c.Strs("stopwords"))
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
+	return c.done(ref.StringNormalizer(c.In(0), c.Str("case_change_action"), c.Bool("is_case_sensitive"), c.Strs("stopwords")))
 }
 
 func inferRegexFullMatch(x *Inference) error {
@@ -98,14 +86,7 @@ func inferRegexFullMatch(x *Inference) error {
 	return nil
 }
 
-func evalRegexFullMatch(c *Call) error {
-	y, err := ref.RegexFullMatch(c.In(0), c.Str("pattern"))
-	if err != nil {
-		return err
-	}
-	c.Set(0, y)
-	return nil
-}
+func evalRegexFullMatch(c *Call) error { return c.done(ref.RegexFullMatch(c.In(0), c.Str("pattern"))) }
 
 func inferTfIdf(x *Inference) error {
 	t := x.In(0)

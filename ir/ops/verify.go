@@ -130,13 +130,12 @@ func verifyTypes(op *ir.Op, s *Schema) error {
 		if v == nil {
 			continue
 		}
-		t := typeKey(v.Type)
+		t := TypeKey(v.Type)
 		p := paramAt(s.Inputs, i)
-		allowed, isVar := s.Types[p.Type]
-		if t == "" || !isVar {
+		if t == "" {
 			continue
 		}
-		if !slices.Contains(allowed, t) {
+		if allowed := s.Allowed(*p); !slices.Contains(allowed, t) {
 			return fmt.Errorf("operand %d (%s) is %s, it may be %v", i, p.Name, t, allowed)
 		}
 		if p.Heterogeneous {
@@ -150,15 +149,15 @@ func verifyTypes(op *ir.Op, s *Schema) error {
 	return nil
 }
 
-// typeKey spells a type without dims, as schemas do; "" where it is not known
+// TypeKey spells a type without dims, as Schema.Types does; "" where it is not known
 // well enough.
-func typeKey(t ir.Type) string {
+func TypeKey(t ir.Type) string {
 	switch t.Kind {
 	case ir.KindSequence, ir.KindOptional, ir.KindMap:
 		if t.Elem == nil {
 			return ""
 		}
-		e := typeKey(*t.Elem)
+		e := TypeKey(*t.Elem)
 		switch {
 		case e == "":
 			return ""

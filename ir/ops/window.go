@@ -57,9 +57,13 @@ func slide(w ref.Window, in, kernel []ir.Dim) ([]ir.Dim, error) {
 	if w.Kernel != nil {
 		kernel = constDims(w.Kernel)
 	}
-	for what, v := range map[string][]int{"strides": w.Strides, "dilations": w.Dilations, "pads": w.Pads} {
-		if want := map[bool]int{true: 2 * n, false: n}[what == "pads"]; v != nil && len(v) != want {
-			return nil, fmt.Errorf("%s has %d elements for %d spatial dims", what, len(v), n)
+	for _, l := range []struct {
+		what string
+		list []int
+		want int
+	}{{"strides", w.Strides, n}, {"dilations", w.Dilations, n}, {"pads", w.Pads, 2 * n}} {
+		if l.list != nil && len(l.list) != l.want {
+			return nil, fmt.Errorf("%s has %d elements for %d spatial dims", l.what, len(l.list), n)
 		}
 	}
 	if len(kernel) != n {
