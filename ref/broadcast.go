@@ -255,8 +255,9 @@ func putBlocks[T any](dst, src []T, to []int, size int) {
 	}
 }
 
-// ints returns the elements of a small integer tensor.
-func ints(t *tensor.Tensor) []int {
+// Ints returns the elements of a tensor of real numbers as ints; what is behind
+// the point is dropped, and 64-bit integers are read exactly.
+func Ints(t *tensor.Tensor) []int {
 	v := make([]int, t.Len())
 	switch t.DType {
 	case tensor.Int64:

@@ -12,7 +12,7 @@ func positions(indices *tensor.Tensor, n int) ([]int, error) {
 	if !indices.DType.IsInt() {
 		return nil, fmt.Errorf("indices are %s, want integers", indices)
 	}
-	at := ints(indices)
+	at := Ints(indices)
 	for i, p := range at {
 		if p < 0 {
 			p += n
@@ -103,7 +103,7 @@ func blocksAt(shape []int, indices *tensor.Tensor) (at []int, block int, err err
 		return nil, 0, fmt.Errorf("indices are %s: %d coordinates for shape %v", indices, depth, shape)
 	}
 	strides := stridesOf(shape[:depth])
-	c := ints(indices)
+	c := Ints(indices)
 	at = make([]int, product(indices.Shape[:r-1]))
 	for i := range at {
 		for d := range depth {

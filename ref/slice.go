@@ -295,7 +295,7 @@ func ReverseSequence(x, lengths *tensor.Tensor, batchAxis, timeAxis int) (*tenso
 		return nil, err
 	}
 	b, t := axes[0], axes[1]
-	n := ints(lengths)
+	n := Ints(lengths)
 	if len(n) != x.Shape[b] {
 		return nil, fmt.Errorf("%d lengths for a batch of %d", len(n), x.Shape[b])
 	}

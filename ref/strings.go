@@ -204,7 +204,7 @@ func TfIdfVectorizer(x *tensor.Tensor, g NGrams) (*tensor.Tensor, error) {
 	}
 	tokens := x.Strings
 	if x.DType != tensor.String {
-		for _, n := range ints(x) {
+		for _, n := range Ints(x) {
 			tokens = append(tokens, strconv.Itoa(n))
 		}
 	}

@@ -1,15 +1,12 @@
 package ops
 
 import (
-	"fmt"
-	"math"
-	"slices"
-
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ref"
 	"github.com/hone-ml/hone/tensor"
 )
 
+// Operators that compute each element from those at the same place.
 func init() {
 	consumed := Upgrade{To: 6, Do: dropAttrs("consumed_inputs")}
 	family := map[string]Impl{
@@ -149,30 +146,6 @@ func inferUnary(name string) func(*Inference) error {
 	}
 }
 
-// elems is Contents with unknownElem for what is not known. It also reads
-// whole numbers out of known floats and truth values. The slice is the caller's.
-func (x *Inference) elems(i int) ([]ir.Dim, bool) {
-	if e, ok := x.shapes.Contents(x.op.Operand(i)); ok {
-		return slices.Clone(e), true
-	}
-	v := x.op.Operand(i)
-	if v == nil {
-		return nil, false
-	}
-	t := x.shapes.known(v)
-	if t == nil || t.Rank() > 1 || t.DType != tensor.Float32 && t.DType != tensor.Float64 && t.DType != tensor.Bool {
-		return nil, false
-	}
-	e := make([]ir.Dim, t.Len())
-	for j, v := range ref.Float64s(t) {
-		if v != math.Trunc(v) || math.Abs(v) > 1<<53 {
-			return nil, false
-		}
-		e[j] = ir.Const(int64(v))
-	}
-	return e, true
-}
-
 // broadcast returns the type of element type d that operands of the given
 // types have together.
 func (x *Inference) broadcast(d tensor.DType, types ...ir.Type) (ir.Type, error) {
@@ -229,67 +202,6 @@ func inferBinary(name string) func(*Inference) error {
 	}
 }
 
-// combine sets the elements of the result from those of two operands, one of
-// which may be a scalar.
-func (x *Inference) combine(i, j int, f func(p, q ir.Dim) (ir.Dim, bool)) {
-	a, ok := x.elems(i)
-	b, also := x.elems(j)
-	if !ok || !also || len(a) != len(b) && len(a) != 1 && len(b) != 1 {
-		return
-	}
-	n := max(len(a), len(b))
-	if len(a) == 0 || len(b) == 0 {
-		n = 0
-	}
-	out := make([]ir.Dim, n)
-	for k := range out {
-		p, q := a[k%len(a)], b[k%len(b)]
-		out[k] = unknownElem
-		if isUnknownElem(p) || isUnknownElem(q) { // two unknown elements are not equal: their difference is not 0
-			continue
-		}
-		if d, ok := f(p, q); ok {
-			out[k] = d
-		}
-	}
-	x.SetContents(0, out)
-}
-
-// dimArithmetic is integer arithmetic on sizes; false where a size can not
-// say the result.
-func dimArithmetic(name string, d tensor.DType, p, q ir.Dim) (ir.Dim, bool) {
-	switch name {
-	case "Add", "Sum":
-		return p.Add(q), true
-	case "Sub":
-		return p.Sub(q), true
-	case "Mul":
-		return p.Mul(q), true
-	case "Max":
-		return p.Max(q), true
-	case "Min":
-		return p.Min(q), true
-	}
-	a, known := p.Int()
-	b, also := q.Int()
-	if also && b == 0 || name != "Div" && name != "Mod" {
-		return ir.Dim{}, false
-	}
-	exact := p.FloorDiv(q)
-	switch {
-	case d.IsFloat():
-		// A quotient of floats is a whole number only where nothing is left.
-		return exact, name == "Div" && exact.Mul(q).Equal(p)
-	case known && also && name == "Div":
-		return ir.Const(a / b), true
-	case !p.NonNegative() || !q.NonNegative():
-		return ir.Dim{}, false // rounding to zero is not rounding down
-	case name == "Div":
-		return exact, true
-	}
-	return p.Mod(q), true
-}
-
 func inferCompare(name string) func(*Inference) error {
 	return func(x *Inference) error {
 		t, err := x.broadcast(tensor.Bool, x.In(0), x.In(1))
@@ -302,40 +214,6 @@ func inferCompare(name string) func(*Inference) error {
 		}
 		return nil
 	}
-}
-
-// dimCompare decides a comparison that holds for all sizes.
-func dimCompare(name string, p, q ir.Dim) (ir.Dim, bool) {
-	if isUnknownElem(p) || isUnknownElem(q) {
-		return unknownElem, true
-	}
-	truth := func(b bool) (ir.Dim, bool) {
-		if b {
-			return ir.Const(1), true
-		}
-		return ir.Const(0), true
-	}
-	one := ir.Const(1)
-	less := func(a, b ir.Dim) bool { return b.Sub(a).Sub(one).NonNegative() }
-	switch name {
-	case "Equal":
-		if p.Equal(q) || less(p, q) || less(q, p) {
-			return truth(p.Equal(q))
-		}
-	case "Less":
-		if less(p, q) || q.Sub(p).Mul(ir.Const(-1)).NonNegative() {
-			return truth(less(p, q))
-		}
-	case "LessOrEqual":
-		if less(q, p) || q.Sub(p).NonNegative() {
-			return truth(!less(q, p))
-		}
-	case "Greater":
-		return dimCompare("Less", q, p)
-	case "GreaterOrEqual":
-		return dimCompare("LessOrEqual", q, p)
-	}
-	return ir.Dim{}, false
 }
 
 func inferVariadic(name string) func(*Inference) error {
@@ -388,115 +266,4 @@ func inferWhere(x *Inference) error {
 	}
 	x.SetContents(0, out)
 	return nil
-}
-
-// given states an older default.
-func given(name string, standard any) func(*ir.Builder, *ir.Op) error {
-	return func(_ *ir.Builder, op *ir.Op) error {
-		if !op.Attrs.Has(name) {
-			op.Attrs.Set(name, standard)
-		}
-		return nil
-	}
-}
-
-// alignSecond rewrites the broadcast of opset 6 and older: the second operand
-// belongs to the first one's dims from axis on, its last ones without an axis.
-func alignSecond(b *ir.Builder, op *ir.Op) error {
-	axis, given := op.Attrs.Get("axis").(int64)
-	on, _ := op.Attrs.Get("broadcast").(int64)
-	op.Attrs.Delete("axis")
-	op.Attrs.Delete("broadcast")
-	if !given || on == 0 {
-		return nil
-	}
-	x, y := op.Operand(0).Type.Rank(), op.Operand(1).Type.Rank()
-	if x < 0 || y < 0 {
-		return fmt.Errorf("broadcast along axis %d of operands whose ranks are not known", axis)
-	}
-	if axis < 0 {
-		axis += int64(x)
-	}
-	return trailingDims(b, op, 1, x-int(axis)-y)
-}
-
-// trailingDims appends n dims of 1 to operand i.
-func trailingDims(b *ir.Builder, op *ir.Op, i, n int) error {
-	if n <= 0 {
-		return nil
-	}
-	axes := make([]int64, n)
-	for k := range axes {
-		axes[k] = int64(-n + k)
-	}
-	u, err := Build(b, "Unsqueeze", []*ir.Value{op.Operand(i), b.Int64s(axes...)})
-	if err != nil {
-		return err
-	}
-	op.SetOperand(i, u.Result(0))
-	return nil
-}
-
-// slopeByChannel: before opset 7 a slope of one dim belongs to the channels.
-func slopeByChannel(b *ir.Builder, op *ir.Op) error {
-	x, s := op.Operand(0).Type, op.Operand(1).Type
-	if s.Rank() != 1 || s.Dims[0].IsInt(1) {
-		return nil
-	}
-	if x.Rank() < 0 {
-		return fmt.Errorf("a slope by channel for an input whose rank is not known")
-	}
-	return trailingDims(b, op, 1, x.Rank()-2)
-}
-
-// clipBounds turns the attributes min and max into operands.
-func clipBounds(b *ir.Builder, op *ir.Op) error {
-	d := knownDType(op.Operand(0).Type)
-	if d == tensor.Undefined {
-		d = tensor.Float32
-	}
-	operands := []*ir.Value{op.Operand(0), nil, nil}
-	for i, n := range []string{"min", "max"} {
-		v, ok := op.Attrs.Get(n).(float32)
-		op.Attrs.Delete(n)
-		if !ok {
-			continue
-		}
-		t, err := ref.Cast(tensor.Scalar(tensor.Float32, v), d, ref.CastOptions{Saturate: true})
-		if err != nil {
-			return err
-		}
-		operands[i+1] = b.Tensor(t)
-	}
-	for operands[len(operands)-1] == nil {
-		operands = operands[:len(operands)-1]
-	}
-	op.SetOperands(operands...)
-	return nil
-}
-
-// boundsToAttrs is the inverse of clipBounds.
-func boundsToAttrs(_ *ir.Builder, op *ir.Op) error {
-	for i, n := range []string{"min", "max"} {
-		v := op.Operand(i + 1)
-		if v == nil {
-			continue
-		}
-		t, err := constantOf(v)
-		if err != nil || !t.DType.IsFloat() || t.Len() != 1 {
-			return fmt.Errorf("a %s that is no constant float has no older form", n)
-		}
-		op.Attrs.Set(n, float32(ref.Float64s(t)[0]))
-	}
-	op.SetOperands(op.Operand(0))
-	return nil
-}
-
-// constantOf returns the tensor that a constant holds.
-func constantOf(v *ir.Value) (*tensor.Tensor, error) {
-	d := v.Data()
-	if d == nil {
-		return nil, fmt.Errorf("%s is no constant", v.Type)
-	}
-	return d.Tensor()
 }

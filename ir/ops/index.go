@@ -29,14 +29,6 @@ func init() {
 	})
 }
 
-// renamed gives the op another name.
-func renamed(name string) func(*ir.Builder, *ir.Op) error {
-	return func(_ *ir.Builder, op *ir.Op) error {
-		op.Name = name
-		return nil
-	}
-}
-
 func inferGather(x *Inference) error {
 	in, indices := x.In(0), x.In(1)
 	x.Set(0, ir.Unranked(in.DType))

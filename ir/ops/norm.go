@@ -28,16 +28,6 @@ func init() {
 	})
 }
 
-// dropAttrs removes attributes that newer opsets do without.
-func dropAttrs(names ...string) func(*ir.Builder, *ir.Op) error {
-	return func(_ *ir.Builder, op *ir.Op) error {
-		for _, n := range names {
-			op.Attrs.Delete(n)
-		}
-		return nil
-	}
-}
-
 func inferBatchNorm(x *Inference) error {
 	x.Set(0, x.In(0))
 	x.Set(1, x.In(3))
@@ -194,18 +184,6 @@ func inferLayerNorm(x *Inference) error {
 	x.Set(1, stats)
 	x.Set(2, stats)
 	return nil
-}
-
-// axisIn returns the axis attribute as an index into rank dims.
-func (a attrs) axisIn(rank int) (int, error) {
-	axis := int(a.Int("axis"))
-	if axis < -rank || axis >= rank {
-		return 0, fmt.Errorf("axis %d is out of range for rank %d", axis, rank)
-	}
-	if axis < 0 {
-		axis += rank
-	}
-	return axis, nil
 }
 
 func evalLayerNorm(c *Call) error {

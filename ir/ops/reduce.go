@@ -37,47 +37,6 @@ func init() {
 	add(family)
 }
 
-// operandFromInts turns an attribute of older opsets into operand i.
-func operandFromInts(name string, i int) func(*ir.Builder, *ir.Op) error {
-	return func(b *ir.Builder, op *ir.Op) error {
-		v, ok := op.Attrs.Get(name).([]int64)
-		op.Attrs.Delete(name)
-		if !ok {
-			return nil
-		}
-		setOperand(op, i, b.Int64s(v...))
-		return nil
-	}
-}
-
-// setOperand sets operand i, whether the op has had so many or not.
-func setOperand(op *ir.Op, i int, v *ir.Value) {
-	for op.NumOperands() <= i {
-		op.AddOperand(nil)
-	}
-	op.SetOperand(i, v)
-}
-
-// intsFromOperand is the inverse of operandFromInts.
-func intsFromOperand(name string, i int) func(*ir.Builder, *ir.Op) error {
-	return func(_ *ir.Builder, op *ir.Op) error {
-		if op.Operand(i) == nil {
-			return nil
-		}
-		t, err := constantOf(op.Operand(i))
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		v := make([]int64, 0, t.Len())
-		for _, n := range intsIn(t) {
-			v = append(v, int64(n))
-		}
-		op.Attrs.Set(name, v)
-		op.SetOperands(op.Operands()[:i]...)
-		return nil
-	}
-}
-
 func inferReduce(name string) func(*Inference) error {
 	return func(x *Inference) error {
 		in := x.In(0)
@@ -136,14 +95,6 @@ func dimsOfType(t ir.Type) []int64 {
 		out[i] = int64(n)
 	}
 	return out
-}
-
-func allAxes(rank int) []int {
-	axes := make([]int, rank)
-	for i := range axes {
-		axes[i] = i
-	}
-	return axes
 }
 
 // reduceElems follows sums and products of all sizes of a shape.
@@ -243,23 +194,6 @@ func flattenFirst(b *ir.Builder, op *ir.Op) error {
 	}
 	op.SetOperand(0, flat.Result(0))
 	return restoreShape(op, x)
-}
-
-// restoreShape lets everyone who reads op's result read it in x's shape.
-func restoreShape(op *ir.Op, x *ir.Value) error {
-	after := ir.After(op)
-	shape, err := Build(after, "Shape", []*ir.Value{x})
-	if err != nil {
-		return err
-	}
-	y := op.Result(0)
-	back, err := Build(after, "Reshape", []*ir.Value{y, shape.Result(0)})
-	if err != nil {
-		return err
-	}
-	y.ReplaceAllUsesWith(back.Result(0))
-	back.SetOperand(0, y)
-	return nil
 }
 
 // lastAxisOnly: along the last axis, old and new Softmax are the same.

@@ -5,23 +5,10 @@ import (
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ref"
-	"github.com/hone-ml/hone/tensor"
 )
 
 // What convolution and pooling share: a window that slides over the spatial
 // dims of [N,C,spatial...].
-
-// intsOf converts a list of ints; nil stays nil.
-func intsOf(v []int64) []int {
-	if v == nil {
-		return nil
-	}
-	out := make([]int, len(v))
-	for i, n := range v {
-		out[i] = int(n)
-	}
-	return out
-}
 
 // window reads the attributes of a window.
 func (a attrs) window() ref.Window {
@@ -115,73 +102,6 @@ func slideDim(w ref.Window, in, kernel ir.Dim) ir.Dim {
 	if slack, ok := end.Add(stride).Sub(extent).Int(); !ok || slack > 0 {
 		// The last window may start in the end padding: it does not count.
 		out = out.Min(in.Add(begin).CeilDiv(stride))
-	}
-	return out
-}
-
-func constDims(v []int) []ir.Dim {
-	dims := make([]ir.Dim, len(v))
-	for i, n := range v {
-		dims[i] = ir.Const(int64(n))
-	}
-	return dims
-}
-
-// agree reports an error where two dims are known and differ.
-func agree(what string, a, b ir.Dim) error {
-	m, ok := a.Int()
-	n, also := b.Int()
-	if ok && also && m != n {
-		return fmt.Errorf("%s: %d is not %d", what, m, n)
-	}
-	return nil
-}
-
-// asFirst gives the first result the type of the first operand.
-func asFirst(x *Inference) error {
-	x.Set(0, x.In(0))
-	return nil
-}
-
-// floatScalar returns the only element of a real tensor, or the default where
-// it is absent or empty.
-func floatScalar(t *tensor.Tensor, standard float64) (float64, error) {
-	if t == nil || t.Len() == 0 {
-		return standard, nil
-	}
-	if t.Len() != 1 {
-		return 0, fmt.Errorf("a scalar is needed, not %s", t)
-	}
-	return ref.Float64s(t)[0], nil
-}
-
-// intsIn returns the elements of a numeric tensor as ints, nil where it is
-// absent. 64-bit integers are read exactly.
-func intsIn(t *tensor.Tensor) []int {
-	if t == nil {
-		return nil
-	}
-	out := make([]int, t.Len())
-	if t.DType == tensor.Int64 {
-		for i, v := range tensor.Of[int64](t) {
-			out[i] = int(v)
-		}
-		return out
-	}
-	if t.DType == tensor.String || t.DType.IsComplex() {
-		panic(failure{fmt.Errorf("%s holds no sizes or positions", t)})
-	}
-	for i, v := range ref.Float64s(t) {
-		out[i] = int(v)
-	}
-	return out
-}
-
-// floatsOf widens a list of floats.
-func floatsOf(v []float32) []float64 {
-	out := make([]float64, len(v))
-	for i, f := range v {
-		out[i] = float64(f)
 	}
 	return out
 }
