@@ -50,7 +50,9 @@ func (backend) Explain(ctx context.Context, m *ir.Module, _ passes.Options) (str
 			continue
 		}
 		how := "kernel"
-		if drivers[op.Name] == nil && !aliases[op.Name] && !isPointwise(op) {
+		if restores(op) {
+			how = "at load"
+		} else if drivers[op.Name] == nil && !aliases[op.Name] && !isPointwise(op) {
 			how = "reference"
 		}
 		fmt.Fprintf(&b, "%-9s  %-20s  %s\n", how, op.Name, strings.Join(op.Loc, "+"))

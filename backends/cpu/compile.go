@@ -10,18 +10,19 @@ import (
 )
 
 // Pipeline returns the passes that bring a core module to the cpu level. The
-// level pipeline that optimizes the core comes before it.
+// level pipeline that optimizes the core comes before it. Weights that are
+// stored as codes stay codes, restored and packed when a session starts.
 func Pipeline() *passes.Pipeline {
 	return passes.NewPipeline(
 		passes.Func("expand-gemm", each(expandGemm)),
 		passes.Func("share-masks", each(shareMask)),
-		mustPass("fold-constants"),
-		mustPass("dce"),
+		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
+		mustPass("dce", nil),
 		fuse.Pass(table),
 		passes.Func("pack-weights", lowerAnchors),
 		passes.Func("pack-transposed", each(lowerTransposed)),
 		passes.Func("assign-layouts", assignLayouts),
-		mustPass("dce"),
+		mustPass("dce", nil),
 		passes.Func("enter-cpu-level", func(_ *passes.Context, m *ir.Module) (bool, error) {
 			m.Level = ir.CPU
 			return true, nil
@@ -29,10 +30,10 @@ func Pipeline() *passes.Pipeline {
 	)
 }
 
-func mustPass(name string) passes.Pass {
-	p, err := passes.New(name, nil)
+func mustPass(name string, options passes.Options) passes.Pass {
+	p, err := passes.New(name, options)
 	if err != nil {
-		panic(err) // a default that the pass itself refuses
+		panic(err) // an option that the pass itself refuses
 	}
 	return p
 }

@@ -10,7 +10,7 @@ import (
 
 // conv binds a cpu.Conv; operand finds its operands outside of its region.
 func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.Work, error) {
-	g, err := geometryOf(op)
+	g, err := geometryOf(op, convForms...)
 	if err != nil {
 		return nil, err
 	}

@@ -121,8 +121,12 @@ func wantedLayouts(op *ir.Op) ([]ir.Layout, bool) {
 			for i, v := range op.Operands() {
 				want[i] = pointwiseOperand(v, op.Result(0))
 			}
-			x := a.Operand(0)
-			want[x.Index()] = convInput(a)
+			for _, parameter := range a.Operands()[1:] {
+				if parameter != nil {
+					want[parameter.Index()] = ir.Plain
+				}
+			}
+			want[a.Operand(0).Index()] = convInput(a)
 			return want, convOperands(op, a)
 		}
 		return pointwiseLayouts(op, want)

@@ -11,7 +11,7 @@ import (
 
 // table is what this target fuses.
 var table = fuse.Target{
-	Pointwise:   isPointwise,
+	Pointwise:   func(op *ir.Op) bool { return isPointwise(op) && !restores(op) },
 	Anchor:      isAnchor,
 	MaxOps:      32,
 	MaxOperands: 12,
@@ -86,18 +86,18 @@ func perChannel(v, y *ir.Value, channelsFirst bool) bool {
 // operand gives the operands as they are outside of a fused op.
 func convGeometry(op *ir.Op, operand func(int) *ir.Value) (*geometry, bool) {
 	x, w := operand(0), operand(1)
-	d := w.Data()
-	if !isF32(x) || d == nil || d.DType != tensor.Float32 || d.Len() == 0 || len(d.Shape) != x.Type.Rank() {
+	shape, ok := weightShape(w)
+	if !isF32(x) || !ok || len(shape) != x.Type.Rank() {
 		return nil, false
 	}
 	if b := operand(2); b != nil && (b.Data() == nil || b.Data().DType != tensor.Float32) {
 		return nil, false
 	}
-	spatial := len(d.Shape) - 2
+	spatial := len(shape) - 2
 	if spatial < 1 || spatial > 2 {
 		return nil, false
 	}
-	g := &geometry{outs: d.Shape[0], ins: d.Shape[1], group: 1, kernel: [2]int{1, 1}, strides: [2]int{1, 1}, dilations: [2]int{1, 1}}
+	g := &geometry{outs: shape[0], ins: shape[1], group: 1, kernel: [2]int{1, 1}, strides: [2]int{1, 1}, dilations: [2]int{1, 1}}
 	if n, ok := op.Attrs.Get("group").(int64); ok {
 		g.group = int(n)
 	}
@@ -105,7 +105,7 @@ func convGeometry(op *ir.Op, operand func(int) *ir.Value) (*geometry, bool) {
 		return nil, false
 	}
 	first := 2 - spatial // one spatial dim is the width
-	copy(g.kernel[first:], d.Shape[2:])
+	copy(g.kernel[first:], shape[2:])
 	narrow(g.strides[first:], op, "strides")
 	narrow(g.dilations[first:], op, "dilations")
 	if !g.setPads(op, x, first) {
@@ -180,13 +180,13 @@ func (g *geometry) setPads(op *ir.Op, x *ir.Value, first int) bool {
 }
 
 // gemmWeights returns the size of a MatMul whose second operand w is a
-// constant float32 matrix.
+// matrix of weights.
 func gemmWeights(op *ir.Op, w *ir.Value) (k, n int, ok bool) {
-	d := w.Data()
-	if d == nil || d.DType != tensor.Float32 || len(d.Shape) != 2 || d.Len() == 0 || !isF32(op.Result(0)) || op.Operand(0).Type.Rank() < 2 {
+	shape, ok := weightShape(w)
+	if !ok || len(shape) != 2 || !isF32(op.Result(0)) || op.Operand(0).Type.Rank() < 2 {
 		return 0, 0, false
 	}
-	return d.Shape[0], d.Shape[1], true
+	return shape[0], shape[1], true
 }
 
 // lowerAnchors turns Conv and MatMul with constant weights into cpu.Conv and
@@ -260,18 +260,17 @@ func lowerAnchor(c *passes.Context, op, fused *ir.Op, spare *int) (bool, error) 
 		}
 		return c.Change("pack-conv", op, func() error {
 			g.chooseWinograd(op.Result(0), spare)
-			w, err := operand(1).Data().Tensor()
+			w, err := packedWeights(at, operand(1), g)
 			if err != nil {
 				return err
 			}
-			b := ir.Before(at)
-			setOperand(op, fused, 1, b.Tensor(g.pack(tensor.Of[float32](w))))
+			setOperand(op, fused, 1, w)
 			if v := operand(2); v != nil {
 				bias, err := padded(v.Data())
 				if err != nil {
 					return err
 				}
-				setOperand(op, fused, 2, b.Tensor(bias))
+				setOperand(op, fused, 2, ir.Before(at).Tensor(bias))
 			}
 			op.Name, op.Attrs = convName, nil
 			for _, a := range g.attrs() {
@@ -285,13 +284,11 @@ func lowerAnchor(c *passes.Context, op, fused *ir.Op, spare *int) (bool, error) 
 			return false, nil
 		}
 		return c.Change("pack-gemm", op, func() error {
-			w, err := operand(1).Data().Tensor()
+			w, err := packedWeights(at, operand(1), matrixGeometry(k, n))
 			if err != nil {
 				return err
 			}
-			packed := tensor.New(tensor.Float32, blocks(n), k, rt.Lanes)
-			rt.PackGemmB(tensor.Of[float32](packed), tensor.Of[float32](w), k, n, n, false)
-			setOperand(op, fused, 1, ir.Before(at).Tensor(packed))
+			setOperand(op, fused, 1, w)
 			op.Name, op.Attrs = gemmName, nil
 			op.Attrs.Set("k", int64(k))
 			op.Attrs.Set("n", int64(n))

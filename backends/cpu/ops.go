@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/ir"
@@ -25,14 +26,18 @@ const (
 	reorderName = "cpu.Reorder"
 )
 
-// The forms of packed convolution weights, see rt.PackConv, rt.PackConvImage,
-// rt.PackDepthwise and rt.PackWinograd.
+// The forms of packed weights, see rt.PackConv, rt.PackConvImage,
+// rt.PackDepthwise, rt.PackWinograd, rt.PackConvTranspose and rt.PackGemmB.
 const (
-	formBlocked   = "blocked"
-	formImage     = "image"
-	formDepthwise = "depthwise"
-	formWinograd  = "winograd"
+	formBlocked    = "blocked"
+	formImage      = "image"
+	formDepthwise  = "depthwise"
+	formWinograd   = "winograd"
+	formTransposed = "transposed"
+	formMatrix     = "matrix"
 )
+
+var convForms = []string{formBlocked, formImage, formDepthwise, formWinograd}
 
 func init() {
 	ops.Register(map[string]ops.Impl{
@@ -77,8 +82,8 @@ func widen(v []int) []int64 {
 }
 
 // geometryOf reads the attributes back. They may come from a file, so every
-// number is checked.
-func geometryOf(op *ir.Op) (*geometry, error) {
+// number is checked, and that the form is one of those.
+func geometryOf(op *ir.Op, forms ...string) (*geometry, error) {
 	g := &geometry{}
 	g.form, _ = op.Attrs.Get("form").(string)
 	for _, f := range []struct {
@@ -107,9 +112,7 @@ func geometryOf(op *ir.Op) (*geometry, error) {
 			f.dst[i] = int(n)
 		}
 	}
-	switch g.form {
-	case formBlocked, formImage, formDepthwise, formWinograd:
-	default:
+	if !slices.Contains(forms, g.form) {
 		return nil, fmt.Errorf("there is no packing %q", g.form)
 	}
 	if g.outs%g.group != 0 {
@@ -135,9 +138,12 @@ func (g *geometry) packedShape() []int {
 		return []int{o, g.ins, kh, kw, rt.Lanes}
 	case formDepthwise:
 		return []int{o, kh, kw, rt.Lanes}
-	}
-	if g.form == formWinograd {
+	case formWinograd:
 		return []int{rt.PackedWinogradSize(g.outs, g.ins) / rt.Lanes, rt.Lanes}
+	case formTransposed:
+		return []int{rt.PackedConvTransposeSize(g.outs, g.ins, kh, kw) / rt.Lanes, rt.Lanes}
+	case formMatrix:
+		return []int{o, g.ins, rt.Lanes}
 	}
 	return []int{o, blocks(g.ins), kh, kw, rt.Lanes, rt.Lanes}
 }
@@ -145,7 +151,17 @@ func (g *geometry) packedShape() []int {
 // blocks returns how many blocks of 16 channels hold n channels.
 func blocks(n int) int { return (n + rt.Lanes - 1) / rt.Lanes }
 
-// pack packs weights [outs][ins][kh][kw].
+// weights is the number of weights that are packed.
+func (g *geometry) weights() int { return g.outs * g.ins * g.kernel[0] * g.kernel[1] }
+
+// matrixGeometry is that of a product with k rows and n columns of weights.
+func matrixGeometry(k, n int) *geometry {
+	one := [2]int{1, 1}
+	return &geometry{form: formMatrix, outs: n, ins: k, group: 1, kernel: one, strides: one, dilations: one}
+}
+
+// pack packs weights [outs][ins][kh][kw], those of a matrix or a transposed
+// convolution [ins][outs][kh][kw].
 func (g *geometry) pack(w []float32) *tensor.Tensor {
 	t := tensor.New(tensor.Float32, g.packedShape()...)
 	dst := tensor.Of[float32](t)
@@ -157,6 +173,10 @@ func (g *geometry) pack(w []float32) *tensor.Tensor {
 		rt.PackDepthwise(dst, w, g.outs, kh, kw)
 	case formWinograd:
 		rt.PackWinograd(dst, w, g.outs, g.ins)
+	case formTransposed:
+		rt.PackConvTranspose(dst, w, g.outs, g.ins, kh, kw, g.strides[0], g.strides[1])
+	case formMatrix:
+		rt.PackGemmB(dst, w, g.ins, g.outs, g.outs, false)
 	default:
 		rt.PackConv(dst, w, g.outs, g.ins, kh, kw)
 	}
@@ -196,7 +216,7 @@ func invert(dst, packed []float32, pack func([]float32) []float32) {
 }
 
 func inferConv(x *ops.Inference) error {
-	g, err := geometryOf(x.Op())
+	g, err := geometryOf(x.Op(), convForms...)
 	if err != nil {
 		return err
 	}
@@ -229,7 +249,7 @@ func inferGemm(x *ops.Inference) error {
 }
 
 func evalConv(c *ops.Call) error {
-	g, err := geometryOf(c.Op())
+	g, err := geometryOf(c.Op(), convForms...)
 	if err != nil {
 		return err
 	}

@@ -40,16 +40,18 @@ type step struct {
 // binder makes a plan.
 type binder struct {
 	*plan
+	known  *restored
 	set    *rt.Set
 	env    map[string]int64
 	shapes *ops.Shapes
 	step   int // the number of the op at hand
 }
 
-// bind makes the plan of a function for inputs of the given shapes.
-func bind(m *ir.Module, set *rt.Set, shapes [][]int) (*plan, error) {
+// bind makes the plan of a function with the values known ahead, for inputs of the given shapes.
+func bind(m *ir.Module, known *restored, set *rt.Set, shapes [][]int) (*plan, error) {
 	b := &binder{
 		plan:   &plan{fn: m.Main(), places: map[*ir.Value]*place{}, dynamic: map[*ir.Value]tensor.Value{}, fixed: map[*ir.Value]tensor.Value{}},
+		known:  known,
 		set:    set,
 		env:    map[string]int64{},
 		shapes: ops.NewShapes(m),
@@ -196,8 +198,20 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 				b.fixed[v] = t
 				continue
 			}
-			if err := b.placeConst(v, d); err != nil {
+			t, err := d.Tensor()
+			if err != nil {
 				return false, err
+			}
+			if err := b.placeConst(v, t); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if b.known.ops[op] {
+			if t := b.known.values[v]; t != nil {
+				if err := b.placeConst(v, t); err != nil {
+					return false, err
+				}
 			}
 			continue
 		}
@@ -232,12 +246,8 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 	return done, nil
 }
 
-func (b *binder) placeConst(v *ir.Value, d *ir.Data) error {
-	t, err := d.Tensor()
-	if err != nil {
-		return err
-	}
-	p, err := newPlace(v.Type.WithLayout(ir.Plain), d.Shape)
+func (b *binder) placeConst(v *ir.Value, t *tensor.Tensor) error {
+	p, err := newPlace(v.Type.WithLayout(ir.Plain), t.Shape)
 	if err != nil {
 		return err
 	}

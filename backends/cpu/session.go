@@ -39,6 +39,7 @@ type Session struct {
 	module *ir.Module
 	set    *rt.Set
 	opt    Options
+	known  *restored
 
 	mu     sync.Mutex
 	idle   *list.List // of *plan, the one used last in front
@@ -60,7 +61,11 @@ func NewSession(m *ir.Module, opt Options) (*Session, error) {
 	if opt.CacheBytes == 0 {
 		opt.CacheBytes = defaultCache
 	}
-	return &Session{module: m, set: set, opt: opt, idle: list.New()}, nil
+	known, err := restore(m)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{module: m, set: set, opt: opt, known: known, idle: list.New()}, nil
 }
 
 func pickSet(tier string) (*rt.Set, error) {
@@ -138,7 +143,7 @@ func (s *Session) acquire(inputs []tensor.Value) (*plan, error) {
 			return p, nil
 		}
 	}
-	p, err := bind(s.module, s.set, shapes)
+	p, err := bind(s.module, s.known, s.set, shapes)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,9 @@ func init() {
 // transposedGeometry reads what the driver computes of an ONNX ConvTranspose;
 // false where it is another form.
 func transposedGeometry(op *ir.Op) (g *geometry, extra [2]int, ok bool) {
-	x, d := op.Operand(0), op.Operand(1).Data()
-	if !isF32(x) || d == nil || d.DType != tensor.Float32 || d.Len() == 0 || len(d.Shape) != 4 || x.Type.Rank() != 4 {
+	x := op.Operand(0)
+	shape, known := weightShape(op.Operand(1))
+	if !isF32(x) || !known || len(shape) != 4 || x.Type.Rank() != 4 {
 		return nil, extra, false
 	}
 	if b := op.Operand(2); b != nil && (b.Data() == nil || b.Data().DType != tensor.Float32) {
@@ -40,8 +41,8 @@ func transposedGeometry(op *ir.Op) (g *geometry, extra [2]int, ok bool) {
 		return nil, extra, false
 	}
 	one := [2]int{1, 1}
-	g = &geometry{form: formBlocked, outs: d.Shape[1], ins: d.Shape[0], group: 1, strides: one, dilations: one}
-	copy(g.kernel[:], d.Shape[2:])
+	g = &geometry{form: formTransposed, outs: shape[1], ins: shape[0], group: 1, strides: one, dilations: one}
+	copy(g.kernel[:], shape[2:])
 	narrow(g.strides[:], op, "strides")
 	narrow(g.dilations[:], op, "dilations")
 	narrow(extra[:], op, "output_padding")
@@ -61,18 +62,17 @@ func lowerTransposed(c *passes.Context, op *ir.Op) (bool, error) {
 		return false, nil
 	}
 	return c.Change("pack-transposed", op, func() error {
-		w, err := op.Operand(1).Data().Tensor()
+		w, err := packedWeights(op, op.Operand(1), g)
 		if err != nil {
 			return err
 		}
-		b := ir.Before(op)
-		op.SetOperand(1, b.Tensor(g.packTransposed(tensor.Of[float32](w))))
+		op.SetOperand(1, w)
 		if v := op.Operand(2); v != nil {
 			bias, err := padded(v.Data())
 			if err != nil {
 				return err
 			}
-			op.SetOperand(2, b.Tensor(bias))
+			op.SetOperand(2, ir.Before(op).Tensor(bias))
 		}
 		op.Name, op.Attrs = transposedName, nil
 		for _, a := range g.attrs() {
@@ -81,13 +81,6 @@ func lowerTransposed(c *passes.Context, op *ir.Op) (bool, error) {
 		op.Attrs.Set("output_padding", widen(extra[:]))
 		return nil
 	})
-}
-
-// packTransposed packs weights [ins][outs][kh][kw].
-func (g *geometry) packTransposed(w []float32) *tensor.Tensor {
-	t := tensor.New(tensor.Float32, rt.PackedConvTransposeSize(g.outs, g.ins, g.kernel[0], g.kernel[1])/rt.Lanes, rt.Lanes)
-	rt.PackConvTranspose(tensor.Of[float32](t), w, g.outs, g.ins, g.kernel[0], g.kernel[1], g.strides[0], g.strides[1])
-	return t
 }
 
 // outputPadding reads the attribute of a cpu.ConvTranspose.
@@ -102,7 +95,7 @@ func outputPadding(op *ir.Op) (extra [2]int, err error) {
 }
 
 func inferTransposed(x *ops.Inference) error {
-	g, err := geometryOf(x.Op())
+	g, err := geometryOf(x.Op(), formTransposed)
 	if err != nil {
 		return err
 	}
@@ -124,7 +117,7 @@ func inferTransposed(x *ops.Inference) error {
 }
 
 func evalTransposed(c *ops.Call) error {
-	g, err := geometryOf(c.Op())
+	g, err := geometryOf(c.Op(), formTransposed)
 	if err != nil {
 		return err
 	}
@@ -137,7 +130,7 @@ func evalTransposed(c *ops.Call) error {
 	if len(src) != rt.PackedConvTransposeSize(g.outs, g.ins, g.kernel[0], g.kernel[1]) {
 		return fmt.Errorf("packed weights are %s", c.In(1))
 	}
-	invert(tensor.Of[float32](w), src, func(v []float32) []float32 { return tensor.Of[float32](g.packTransposed(v)) })
+	invert(tensor.Of[float32](w), src, func(v []float32) []float32 { return tensor.Of[float32](g.pack(v)) })
 	bias := c.In(2)
 	if bias != nil {
 		bias = tensor.Float32s(tensor.Of[float32](bias)[:g.outs], g.outs)
@@ -154,7 +147,7 @@ func evalTransposed(c *ops.Call) error {
 }
 
 func bindTransposed(b *binder, op *ir.Op) ([]rt.Work, error) {
-	g, err := geometryOf(op)
+	g, err := geometryOf(op, formTransposed)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@
 //	          length of the file uint64, CRC-32C of the table uint32, 4 zero bytes
 //	table     one entry a section: name [16]byte, offset uint64, length uint64,
 //	          CRC-32C uint32, 4 zero bytes
-//	ir        the module as IR text
+//	ir        the module as IR text, deflated (RFC 1951)
 //	index     where each constant lies in weights: digest, offset, length
 //	checksums a CRC-32C for each megabyte of weights
 //	weights   the constants, each at a multiple of 64 bytes, on a page boundary
@@ -22,6 +22,7 @@ package bundle
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -35,7 +36,7 @@ import (
 
 const (
 	magic       = "HONE\r\n\x1a\n"
-	version     = 1
+	version     = 2
 	headerSize  = 32
 	entrySize   = 40
 	indexSize   = 24
@@ -43,6 +44,7 @@ const (
 	constAlign  = 64
 	chunk       = 1 << 20
 	maxSections = 64
+	maxText     = 1 << 28
 
 	secIR      = "ir"
 	secIndex   = "index"
@@ -73,8 +75,8 @@ type entry struct {
 
 // Write writes a module and further sections.
 func Write(w io.Writer, m *ir.Module, others ...Section) error {
-	var text bytes.Buffer
-	if err := ir.Fprint(&text, m, ir.PrintOptions{}); err != nil {
+	text, err := deflated(m)
+	if err != nil {
 		return err
 	}
 	consts, index, size, err := layOut(m)
@@ -85,7 +87,7 @@ func Write(w io.Writer, m *ir.Module, others ...Section) error {
 	if err != nil {
 		return err
 	}
-	parts := append([]Section{{secIR, text.Bytes()}, {secIndex, index}, {secSums, sums}}, others...)
+	parts := append([]Section{{secIR, text}, {secIndex, index}, {secSums, sums}}, others...)
 	at := uint64(headerSize + entrySize*(len(parts)+1))
 	var entries []entry
 	for _, p := range parts {
@@ -119,6 +121,34 @@ func Write(w io.Writer, m *ir.Module, others ...Section) error {
 		return out.err
 	}
 	return buffered.Flush()
+}
+
+// deflated returns the module's text, compressed.
+func deflated(m *ir.Module) ([]byte, error) {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if err := ir.Fprint(w, m, ir.PrintOptions{}); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// inflated is the inverse of deflated, in bounded memory.
+func inflated(b []byte) (string, error) {
+	text, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(b)), maxText+1))
+	if err != nil {
+		return "", fmt.Errorf("the bundle is damaged: section %s: %w", secIR, err)
+	}
+	if len(text) > maxText {
+		return "", fmt.Errorf("section %s holds more than %d bytes of text", secIR, maxText)
+	}
+	return string(text), nil
 }
 
 func alignTo(n, a uint64) uint64 { return (n + a - 1) / a * a }
@@ -340,7 +370,11 @@ func (b *Bundle) Module() (*ir.Module, error) {
 		}
 		at[hex.EncodeToString(index[i:i+8])] = weights[off : off+n : off+n]
 	}
-	return ir.Parse(string(b.sections[secIR]), ir.ParseOptions{Data: func(digest string) ([]byte, bool) {
+	text, err := inflated(b.sections[secIR])
+	if err != nil {
+		return nil, err
+	}
+	return ir.Parse(text, ir.ParseOptions{Data: func(digest string) ([]byte, bool) {
 		d, ok := at[digest]
 		return d, ok
 	}})

@@ -12,7 +12,7 @@ import (
 
 func init() {
 	add(map[string]Impl{
-		"Cast":     {Infer: inferCast, Eval: evalCast, Upgrades: []Upgrade{{To: 6, Do: castByNumber}}, Downgrades: []Downgrade{{From: 24, Do: without("round_mode", "up")}, {From: 19, Do: without("saturate", int64(1))}}},
+		"Cast":     {Infer: inferCast, Eval: evalCast, Decodes: castDecodes, Upgrades: []Upgrade{{To: 6, Do: castByNumber}}, Downgrades: []Downgrade{{From: 24, Do: without("round_mode", "up")}, {From: 19, Do: without("saturate", int64(1))}}},
 		"CastLike": {Infer: inferCastLike, Eval: evalCastLike, Downgrades: []Downgrade{{From: 24, Do: without("round_mode", "up")}, {From: 19, Do: without("saturate", int64(1))}}},
 		"BitCast":  {Infer: inferBitCast, Eval: evalBitCast},
 	})
@@ -25,6 +25,17 @@ func (a attrs) typeAttr(name string) (tensor.DType, error) {
 		return tensor.Undefined, fmt.Errorf("%s is %d, which is no element type", name, v)
 	}
 	return tensor.DType(v), nil
+}
+
+// fewNumbers is a constant that is not worth to be stored small.
+const fewNumbers = 16
+
+// castDecodes is true of a Cast that makes many numbers of at most 16 bits
+// wider. Truth values are no codes: masks are folded.
+func castDecodes(op *ir.Op) bool {
+	from, to := op.Operand(0).Type, op.Result(0).Type.DType
+	n, ok := from.NumElements().Int()
+	return from.DType != tensor.Bool && from.DType.Bits() > 0 && from.DType.Bits() <= 16 && from.DType.Bits() < to.Bits() && from.Ranked && ok && n >= fewNumbers
 }
 
 func inferCast(x *Inference) error {

@@ -14,7 +14,7 @@ func init() {
 	}
 	add(map[string]Impl{
 		"QuantizeLinear": {Infer: inferQuantize, Eval: evalQuantize, Downgrades: narrow},
-		"DequantizeLinear": {Infer: inferDequantize, Eval: evalDequantize, Downgrades: []Downgrade{
+		"DequantizeLinear": {Infer: inferDequantize, Eval: evalDequantize, Decodes: func(*ir.Op) bool { return true }, Downgrades: []Downgrade{
 			{From: 23, Do: without("output_dtype", int64(0))}, {From: 21, Do: without("block_size", int64(0))}}},
 		"DynamicQuantizeLinear": {Infer: inferDynamicQuantize, Eval: evalDynamicQuantize},
 	})

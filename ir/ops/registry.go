@@ -27,6 +27,11 @@ type Impl struct {
 
 	Traits Traits
 
+	// Decodes reports whether op restores numbers that are stored in fewer bits;
+	// nil means that it never does. Such an op is kept where its operands are
+	// constants: what it restores would take the room that the codes save.
+	Decodes func(op *ir.Op) bool
+
 	// Upgrades bring forms of older opsets to the newest, in ascending order.
 	Upgrades []Upgrade
 
@@ -77,6 +82,12 @@ func Register(family map[string]Impl) { add(family) }
 
 // Lookup returns what is known of an op, nil where there is no such op.
 func Lookup(name string) *Impl { return registry[name] }
+
+// Decodes reports whether op restores numbers that are stored in fewer bits.
+func Decodes(op *ir.Op) bool {
+	impl := Lookup(op.Name)
+	return impl != nil && impl.Decodes != nil && impl.Decodes(op)
+}
 
 // Names returns the names of all ops, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(registry)) }

@@ -34,7 +34,7 @@ func TestDigitsStayRight(t *testing.T) {
 // back gives channels of that many values.
 func TestWeightsShareValues(t *testing.T) {
 	m := digitstest.Module(t)
-	require.NoError(t, digitstest.Optimize(t, m, "O2,cluster{bits=2},fold-constants{max-growth=1000000},dce"))
+	require.NoError(t, digitstest.Optimize(t, m, "O2,cluster{bits=2},fold-constants{decode=true,max-growth=1000000},dce"))
 	seen := 0
 	for op := range m.Main().Body.Ops() {
 		if op.Name != "Conv" {

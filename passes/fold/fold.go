@@ -17,13 +17,13 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "fold-constants",
 		Help: "evaluate ops whose operands are constants, and shape arithmetic that is known",
-		Options: []passes.Option{{
-			Name: "max-growth", Default: "65536", Type: passes.Int(0, math.MaxInt),
-			Help: "bytes by which a result may be larger than the constants it is computed from",
-		}},
+		Options: []passes.Option{
+			{Name: "max-growth", Default: "65536", Type: passes.Int(0, math.MaxInt), Help: "bytes by which a result may be larger than the constants it is computed from"},
+			{Name: "decode", Default: "false", Type: passes.Bool, Help: "evaluate what restores numbers from codes, too: DequantizeLinear, and Cast from at most 16 bits"},
+		},
 		New: func(o passes.Options) (passes.Pass, error) {
 			return passes.Func("fold-constants", func(c *passes.Context, m *ir.Module) (bool, error) {
-				f := &folder{Context: c, shapes: ops.NewShapes(m), growth: int64(o.Int("max-growth"))}
+				f := &folder{Context: c, shapes: ops.NewShapes(m), growth: int64(o.Int("max-growth")), decode: o.Bool("decode")}
 				for _, fn := range m.Funcs {
 					if err := f.block(fn.Body); err != nil {
 						return f.changed, err
@@ -39,6 +39,7 @@ type folder struct {
 	*passes.Context
 	shapes  *ops.Shapes
 	growth  int64
+	decode  bool
 	changed bool
 }
 
@@ -78,6 +79,9 @@ func (f *folder) fold(op *ir.Op) []*tensor.Tensor {
 	}
 	if t := f.arithmetic(op); t != nil {
 		return t
+	}
+	if ops.Decodes(op) && !f.decode {
+		return nil
 	}
 	ins := make([]tensor.Value, op.NumOperands())
 	size := f.growth
