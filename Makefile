@@ -36,6 +36,7 @@ setup: tools
 setup-full: setup
 	@$(PYTHON) scripts/models.py --full
 	@$(PYTHON) scripts/oracle.py --full
+	@[ -d $(HONE_CACHE)/digits/fold_4 ] || $(PYTHON) scripts/train_digits.py --folds 5
 
 tools:
 	@python3 scripts/setup.py

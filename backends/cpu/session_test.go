@@ -12,6 +12,7 @@ import (
 	"github.com/hone-ml/hone/backends/cpu"
 	"github.com/hone-ml/hone/backends/cpu/kernels"
 	"github.com/hone-ml/hone/internal/compare"
+	"github.com/hone-ml/hone/internal/float16"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/interp"
 	"github.com/hone-ml/hone/ir/ops"
@@ -64,6 +65,18 @@ var programs = []struct {
 	{"reductions", "x: f32[N,6,10]", "a = ReduceMean(x, ${[-1]})\nb = ReduceMax(x, ${[1,2]})\nMul(a, b)", 1, 0},
 	{"movement", "x: f32[N,6,10]", "a = Slice(x, ${[1]}, ${[9]}, ${[2]}, ${[3]})\nb = Concat(a, a) {axis=2}\nc = Expand(b, ${[1,1,1]})\nd = Pad(c, ${[0,1,0,0,0,2]})\nTranspose(d) {perm=[2,0,1]}", 1, 0},
 	{"embedding", "i: i64[N,5], w: f32[16,24]", "Gather(w, i)", 1, 0},
+	{"int8 weights", "x: f32[N,16,9,9], w: i8[32,16,3,3], ws: f32[32], wb: f32[32], w2: i8[32,1,3,3]",
+		"v = DequantizeLinear(w, ws) {axis=0}\nv2 = DequantizeLinear(w2, ws) {axis=0}\na = Conv(x, v, wb) {pads=[1,1,1,1]}\nb = Relu(a)\nc = Conv(b, v2) {group=32}\nAdd(c, c)", 1, 0},
+	{"int8 weights in a winograd", "x: f32[N,16,21,17], w: i8[40,16,3,3], ws: f32[40]",
+		"v = DequantizeLinear(w, ws) {axis=0}\na = Conv(x, v) {pads=[1,1,1,1]}\nRelu(a)", 1, 0},
+	{"int8 weights of a transposed convolution", "x: f32[N,16,5,7], w: i8[16,20,3,2], ws: f32[20], wb: f32[20]",
+		"v = DequantizeLinear(w, ws) {axis=1}\na = ConvTranspose(x, v, wb) {strides=[2,2]}\nRelu(a)", 1, 0},
+	{"int8 weights of a product", "x: f32[N,64], w: i8[50,64], ws: f32[50], wb: f32[50]",
+		"v = DequantizeLinear(w, ws) {axis=0}\na = Gemm(x, v, wb) {transB=1}\nRelu(a)", 1, 0},
+	{"weights of a codebook", "x: f32[N,64], w: u4[64,50], wk: f32[16], ws: f32[1,50], wb: f32[50]",
+		"i = Cast(w) {to=6}\ng = Gather(wk, i) {axis=0}\nv = Mul(g, ws)\na = MatMul(x, v)\nb = Add(a, wb)\nRelu(b)", 1, 0},
+	{"half precision weights", "x: f32[N,64], w: f16[64,50]", "v = Cast(w) {to=1}\na = MatMul(x, v)\nRelu(a)", 1, 0},
+	{"int8 embedding", "i: i64[N,5], w: i8[16,100], ws: f32[100]", "v = DequantizeLinear(w, ws) {axis=1}\nGather(v, i)", 1, 0},
 	{"a size that only a run tells", "x: f32[N,6]", "a = NonZero(x)\nb = Cast(a) {to=1}\nAdd(b, b)", 1, 3},
 }
 
@@ -158,6 +171,12 @@ func random(d tensor.DType, shape []int, rng *rand.Rand, scale float64) *tensor.
 			tensor.Of[float64](x)[i] = rng.NormFloat64() * scale
 		case tensor.Int64:
 			tensor.Of[int64](x)[i] = int64(rng.IntN(16))
+		case tensor.Int8:
+			tensor.Of[int8](x)[i] = int8(rng.IntN(255) - 127)
+		case tensor.Uint4:
+			tensor.Of[uint8](x)[i] = uint8(rng.IntN(16))
+		case tensor.Float16:
+			tensor.Of[uint16](x)[i] = float16.FromFloat32(float32(rng.NormFloat64() * scale))
 		}
 	}
 	return x
@@ -235,6 +254,32 @@ func TestProgramsAnswerLikeTheInterpreter(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Weights that are stored as codes are restored when a session starts, and
+// nothing that a bundle would store is larger than they are.
+func TestCodesStayCodes(t *testing.T) {
+	for _, c := range programs {
+		if !strings.Contains(c.inputs, "i8[") && !strings.Contains(c.inputs, "u4[") && !strings.Contains(c.inputs, "f16[") {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			m := build(t, c.inputs, c.body, 3)
+			require.LessOrEqual(t, constants(t, lower(t, m)), constants(t, m)+1024, "bytes of constants")
+		})
+	}
+}
+
+// constants is what a module's constants take in a file.
+func constants(t *testing.T, m *ir.Module) (n int) {
+	for op := range m.Main().Body.Ops() {
+		if d := op.Result(0); d != nil && d.Data() != nil {
+			b, err := d.Data().Wire()
+			require.NoError(t, err)
+			n += len(b)
+		}
+	}
+	return n
 }
 
 func near(t *testing.T, got, want []tensor.Value, text string) {
