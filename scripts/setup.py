@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Installs what the tests need beside Go: a Python environment, staticcheck and qemu-aarch64.
+"""Installs what the tests need beside Go: a Python environment, staticcheck, qemu-aarch64 and Chromium.
 
 usage: setup.py [--requirements FILE ...]
 
-Everything lands in ${HONE_CACHE:-~/.cache/hone}, except qemu, which comes from the system's packages.  A second run
+Everything lands in ${HONE_CACHE:-~/.cache/hone}, except qemu and Chromium, which come from the system's packages.  A second run
 finds the work done and returns at once.  Runs on the system's Python 3 with nothing installed.
 """
 import argparse, hashlib, os, shutil, subprocess, sys
@@ -20,9 +20,13 @@ def run(*cmd, **kw):
     subprocess.run([str(c) for c in cmd], check=True, **kw)
 
 
+def may_install():
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
 def apt(package, why):
     """Installs a Debian package where we may, and says what to do where we may not."""
-    if shutil.which("apt-get") is None or os.geteuid() != 0:
+    if not may_install():
         sys.exit(f"setup: {why}: install the package {package} (as root: apt-get install {package}), then run this again")
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-qq", env=env)
@@ -57,6 +61,19 @@ def qemu():
         apt("qemu-user", "the arm64 kernels are tested under qemu-aarch64, which is missing")
 
 
+def chromium():
+    """The tests of the HTML report open it in a browser; without one they are skipped, which is said here."""
+    why = "the report's page is opened in Chromium, which is missing"
+    if any(map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])):
+        return
+    try:
+        if not may_install():
+            raise OSError("there is no apt-get, or we are not root")
+        apt("chromium", why)
+    except (OSError, subprocess.CalledProcessError) as e:
+        print(f"setup: SKIPPED: {why} ({e}): the tests that need it are skipped", flush=True)
+
+
 if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--requirements", type=Path, nargs="+", default=[HERE / "requirements.txt"])
@@ -65,3 +82,4 @@ if __name__ == "__main__":
         venv(args.requirements)
         staticcheck()
         qemu()
+        chromium()

@@ -29,7 +29,7 @@ func browse(t *testing.T, file, fragment string) string {
 		}
 	}
 	if chromium == "" {
-		t.Skip("chromium is not installed: the page is not tried in a browser (Debian: apt-get install chromium)")
+		t.Skipf("%s is skipped: Chromium is not installed (Debian: apt-get install chromium)", t.Name())
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -99,9 +99,9 @@ func TestStepsMarkChanges(t *testing.T) {
 		require.NoError(t, err)
 		return Draw(m)
 	}
-	p := &Page{Title: "marks", Steps: []Step{
-		{"as read", parse("%0 = Exp(%x) : f32[2] origin(\"gone\")\n%1 = Abs(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
-		{"a pass", parse("%0 = Log(%x) : f32[2] origin(\"come\")\n%1 = Relu(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
+	p := &Page{Title: "marks", Verdict: "all is well", Good: true, Steps: []Step{
+		{Title: "as read", Graph: parse("%0 = Exp(%x) : f32[2] origin(\"gone\")\n%1 = Abs(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
+		{Title: "a pass", Rules: []RuleCount{{"norm-it", 3}}, Graph: parse("%0 = Log(%x) : f32[2] origin(\"come\")\n%1 = Relu(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
 	}}
 	file := write(t, p)
 	require.Regexp(t, `class="node removed"[^>]*data-id="gone"`, browse(t, file, ""))
@@ -109,4 +109,15 @@ func TestStepsMarkChanges(t *testing.T) {
 	require.Regexp(t, `class="node added"[^>]*data-id="come"`, after)
 	require.Regexp(t, `class="node changed"[^>]*data-id="y"`, after)
 	require.NotContains(t, within(t, after, `<g id="nodes">`, `</g></g></svg>`), "Exp")
+	require.Contains(t, after, `class="good">all is well`)
+	require.Contains(t, within(t, after, `<span id="legend">`, `</span></span>`), "1 new")
+	overview := within(t, after, `<aside id="details">`, `</aside>`)
+	for _, w := range []string{"as read", "a pass", "norm-it", "3 times", "activation"} {
+		require.Contains(t, overview, w)
+	}
+	// Going from change to change, from the top.
+	require.Contains(t, within(t, browse(t, file, "step=1&change=1"), `<aside id="details">`, `</aside>`), "new in this pass")
+	second := within(t, browse(t, file, "step=1&change=2"), `<aside id="details">`, `</aside>`)
+	require.Contains(t, second, "changed in this pass")
+	require.Regexp(t, `it was\s+Abs\(gone\)`, second)
 }

@@ -5,6 +5,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -49,7 +50,10 @@ type Fact struct {
 type Graph struct {
 	Nodes []Node
 	Edges [][2]int
-	At    []Point // where Layout puts the nodes
+	At    []Point // where layout puts the nodes
+	// Lanes are the places at which what a node computes passes the layers on
+	// the way to its last reader; none where it is read in the next one only.
+	Lanes [][]int
 }
 
 // kinds colours operators by what they are for.
@@ -65,7 +69,7 @@ var kinds = map[string]string{
 	"control":  "If Loop Scan SequenceMap",
 }
 
-var kindOf = func() map[string]string {
+var kindByName = func() map[string]string {
 	m := map[string]string{}
 	for kind, names := range kinds {
 		for _, n := range strings.Fields(names) {
@@ -74,6 +78,11 @@ var kindOf = func() map[string]string {
 	}
 	return m
 }()
+
+// kindOf tells what an op is for; those of the cpu level are as their models.
+func kindOf(op string) string {
+	return cmp.Or(kindByName[strings.TrimPrefix(op, "cpu.")], "other")
+}
 
 // maxText is the most bytes of a text form that a node carries.
 const maxText = 4096
@@ -128,7 +137,7 @@ func (d *drawer) port(v *ir.Value) Port {
 		p.Const, p.elements, p.bytes = "constant", c.Len(), c.DType.WireSize(c.Len())
 		if c.Len() <= 16 {
 			if t, err := ir.FormatAttr(c); err == nil {
-				p.Const = clip(t)
+				p.Const = clip(t, maxText)
 			}
 		}
 	}
@@ -136,7 +145,7 @@ func (d *drawer) port(v *ir.Value) Port {
 }
 
 func (d *drawer) op(op *ir.Op) {
-	n := Node{Op: op.Name, Kind: kindOf[op.Name], Loc: op.Loc}
+	n := Node{Op: op.Name, Kind: kindOf(op.Name), Loc: op.Loc}
 	at := len(d.g.Nodes)
 	outer := map[*ir.Value]bool{}
 	for _, v := range op.Operands() {
@@ -167,7 +176,7 @@ func (d *drawer) op(op *ir.Op) {
 	}
 	for _, a := range op.Attrs {
 		if t, err := ir.FormatAttr(a.Value); err == nil {
-			n.Attrs = append(n.Attrs, Fact{a.Name, clip(t)})
+			n.Attrs = append(n.Attrs, Fact{a.Name, clip(t, maxText)})
 		}
 	}
 	macs := ops.MACs(op)
@@ -196,13 +205,10 @@ func (d *drawer) op(op *ir.Op) {
 			}
 			return true
 		})
-		n.Attrs = append(n.Attrs, Fact{"region " + r.Name, clip(text.String())})
+		n.Attrs = append(n.Attrs, Fact{"region " + r.Name, clip(text.String(), maxText)})
 	}
 	if n.Op == ops.FusedName && len(inside) > 0 {
-		n.Op, n.Kind = strings.Join(inside, "+"), kindOf[inside[0]]
-	}
-	if n.Kind == "" {
-		n.Kind = "other"
+		n.Op, n.Kind = strings.Join(inside, "+"), kindOf(inside[0])
 	}
 	if !macs.IsInt(0) {
 		n.MACs, n.cost = macs.String(), atOne(macs)
@@ -217,9 +223,10 @@ func size(t ir.Type) string {
 	return t.NumElements().Mul(ir.Const(int64(t.DType.Size()))).String()
 }
 
-func clip(s string) string {
-	if len(s) > maxText {
-		return strings.ToValidUTF8(s[:maxText], "") + " …"
+// clip keeps the beginning of a long text.
+func clip(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most-1], "") + "…"
 	}
 	return s
 }

@@ -9,19 +9,25 @@ import (
 	"io"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
 )
 
 // Page is a report: facts on top, the graph at each step, and tables.
 type Page struct {
-	Title  string
-	Facts  []Fact
-	Steps  []Step
-	Tables []Table
+	Title string
+	// Verdict stands beside the title, marked as good news or bad; "" for none.
+	Verdict string
+	Good    bool
+	Facts   []Fact
+	Steps   []Step
+	Tables  []Table
 }
 
 // Table is sortable by every column; cells are strings or numbers.
@@ -55,25 +61,28 @@ type payload struct {
 	Fills  map[string]string `json:"fills"`
 	Width  int               `json:"width"` // of a node
 	Height int               `json:"height"`
-	StepY  int               `json:"stepY"`
+	Gap    int               `json:"gap"` // between layers
 }
 
 type payloadStep struct {
-	Title string   `json:"title"`
-	Nodes []int    `json:"nodes"` // indices into payload.Nodes
-	At    []int    `json:"at"`    // x, y of each
-	Edges [][2]int `json:"edges"` // indices into Nodes
+	Title string        `json:"title"`
+	Ops   int           `json:"ops"`
+	Rules []RuleCount   `json:"rules"`
+	Nodes []int         `json:"nodes"` // indices into payload.Nodes
+	At    []int         `json:"at"`    // x, y of each
+	Edges [][2]int      `json:"edges"` // indices into Nodes
+	Lanes map[int][]int `json:"lanes"` // by index into Nodes: x, and in how many layers on end, in turns
 }
 
 // Write writes the page as one file that loads nothing.
 func (p *Page) Write(w io.Writer) error {
 	data := payload{
 		Facts: p.Facts, Tables: finite(p.Tables), Nodes: []json.RawMessage{}, Steps: []payloadStep{},
-		Fills: fills, Width: nodeWidth, Height: nodeHeight, StepY: stepY,
+		Fills: fills, Width: nodeWidth, Height: nodeHeight, Gap: gapY,
 	}
 	known := map[string]int{}
 	for _, s := range p.Steps {
-		out := payloadStep{Title: s.Title, Edges: s.Graph.Edges}
+		out := payloadStep{Title: s.Title, Ops: s.Ops, Rules: s.Rules, Edges: s.Graph.Edges, Lanes: map[int][]int{}}
 		for i, n := range s.Graph.Nodes {
 			text, err := json.Marshal(n)
 			if err != nil {
@@ -87,6 +96,9 @@ func (p *Page) Write(w io.Writer) error {
 			}
 			out.Nodes = append(out.Nodes, id)
 			out.At = append(out.At, s.Graph.At[i].X, s.Graph.At[i].Y)
+			if lanes := s.Graph.Lanes[i]; len(lanes) > 0 {
+				out.Lanes[i] = runs(lanes)
+			}
 		}
 		data.Steps = append(data.Steps, out)
 	}
@@ -95,8 +107,21 @@ func (p *Page) Write(w io.Writer) error {
 		return err
 	}
 	return page.Execute(w, map[string]any{
-		"Title": p.Title, "CSS": template.CSS(pageCSS), "JS": template.JS(pageJS), "Data": template.JS(text),
+		"Title": p.Title, "Verdict": p.Verdict, "Good": p.Good, "CSS": template.CSS(pageCSS), "JS": template.JS(pageJS), "Data": template.JS(text),
 	})
+}
+
+// runs writes equal neighbours as one and their number.
+func runs(list []int) []int {
+	var out []int
+	for i, v := range list {
+		if i > 0 && v == list[i-1] {
+			out[len(out)-1]++
+		} else {
+			out = append(out, v, 1)
+		}
+	}
+	return out
 }
 
 // finite returns the tables with numbers that JSON lacks as text.
@@ -124,10 +149,11 @@ func finite(tables []Table) []Table {
 	return out
 }
 
-// Tables returns the tables of operators, parameters and products of a module;
-// after is the module behind the passes, nil for none.
-func Tables(m, after *ir.Module) []Table {
-	return []Table{operators(m, after), products(m, after), parameters(m, after)}
+// tables returns the tables of operators, products and parameters of a module;
+// after is the module behind the passes, nil for none, and g the graph in the end.
+func tables(m, after *ir.Module, g *Graph) []Table {
+	all := []Table{operators(m, after), products(g), parameters(g)}
+	return slices.DeleteFunc(all, func(t Table) bool { return len(t.Rows) == 0 })
 }
 
 func operators(m, after *ir.Module) Table {
@@ -172,17 +198,14 @@ func walk(m *ir.Module, f func(*ir.Op)) {
 
 // products lists the ops that multiply and accumulate, costliest first where
 // every symbol is 1.
-func products(m, after *ir.Module) Table {
-	t := Table{Title: "FLOPs", Columns: []string{"value", "operator", "multiply-accumulates", "FLOPs with symbols = 1", "share %"}, Rows: [][]any{}}
-	if after == nil {
-		after = m
-	}
+func products(g *Graph) Table {
+	t := Table{Title: "FLOPs", Columns: []string{"value", "operator", "multiply-accumulates", "FLOPs, symbols 1", "share %"}, Rows: [][]any{}}
 	total := 0.0
-	for _, n := range Draw(after).Nodes {
+	for _, n := range g.Nodes {
 		if n.MACs != "" {
 			flops := 2 * n.cost
 			total += flops
-			t.Rows = append(t.Rows, []any{n.ID, n.Op, n.MACs, flops, flops})
+			t.Rows = append(t.Rows, []any{n.ID, n.Op, short(n.MACs), flops, flops})
 		}
 	}
 	slices.SortStableFunc(t.Rows, func(a, b []any) int { return cmp.Compare(b[3].(float64), a[3].(float64)) })
@@ -194,12 +217,9 @@ func products(m, after *ir.Module) Table {
 }
 
 // parameters lists constants with more than 16 elements, largest first.
-func parameters(m, after *ir.Module) Table {
+func parameters(g *Graph) Table {
 	t := Table{Title: "Parameters", Columns: []string{"read by", "operator", "constant", "type", "elements", "bytes"}, Rows: [][]any{}}
-	if after == nil {
-		after = m
-	}
-	for _, n := range Draw(after).Nodes {
+	for _, n := range g.Nodes {
 		for _, p := range n.In {
 			if p.Const == "constant" {
 				t.Rows = append(t.Rows, []any{n.ID, n.Op, p.Name, p.Type, p.elements, p.bytes})
@@ -223,8 +243,23 @@ func atOne(d ir.Dim) float64 {
 	return float64(n)
 }
 
-// Inspect returns the page of a module: its steps as History found them, and
-// the tables.
+var long = regexp.MustCompile(`\b\d{4,}\b`)
+
+// short writes the large numbers of a size for people: 4.09G·N.
+func short(size string) string {
+	size = long.ReplaceAllStringFunc(size, func(digits string) string {
+		f, _ := strconv.ParseFloat(digits, 64)
+		unit := -1
+		for ; f >= 999.5; unit++ {
+			f /= 1000
+		}
+		return strconv.FormatFloat(f, 'g', 3, 64) + " " + string("kMGTPE"[max(unit, 0)])
+	})
+	return strings.NewReplacer("*", "·", "+", " + ").Replace(size)
+}
+
+// Inspect returns the page of a module: its steps as History found them, one at
+// least, and the tables.
 func Inspect(title string, m, after *ir.Module, steps []Step, facts ...Fact) *Page {
 	total, params, bytes := ir.Const(0), 0, 0
 	walk(m, func(op *ir.Op) {
@@ -234,13 +269,20 @@ func Inspect(title string, m, after *ir.Module, steps []Step, facts ...Fact) *Pa
 			bytes += d.DType.WireSize(d.Len())
 		}
 	})
-	facts = append(facts, Fact{"parameters", strconv.Itoa(params)}, Fact{"constants", fmt.Sprintf("%.1f MB", float64(bytes)/1e6)},
-		Fact{"multiply-accumulates", total.String()})
+	operators := strconv.Itoa(passes.CountOps(m))
+	if after != nil {
+		operators += " → " + strconv.Itoa(passes.CountOps(after))
+	}
+	facts = append(facts, Fact{"operators", operators}, Fact{"parameters", short(strconv.Itoa(params))},
+		Fact{"constants", short(strconv.Itoa(bytes)) + "B"})
+	if !total.IsInt(0) { // kernels have counts of their own
+		facts = append(facts, Fact{"multiply-accumulates", short(total.String())})
+	}
 	for _, a := range m.Main().Body.Args {
 		facts = append(facts, Fact{"input " + a.Name, a.Type.String()})
 	}
 	for i, v := range m.Main().Results() {
 		facts = append(facts, Fact{"output " + m.Main().Outputs[i], v.Type.String()})
 	}
-	return &Page{Title: title, Facts: facts, Steps: steps, Tables: Tables(m, after)}
+	return &Page{Title: title, Facts: facts, Steps: steps, Tables: tables(m, after, steps[len(steps)-1].Graph)}
 }

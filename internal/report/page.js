@@ -7,28 +7,29 @@ addEventListener('error', e => {
 
 const data = JSON.parse(document.getElementById('data').textContent);
 const $ = id => document.getElementById(id);
-const SVG = 'http://www.w3.org/2000/svg';
 
-function el(name, attrs, ...children) {
-  const e = document.createElement(name);
-  for (const k in attrs || {}) e.setAttribute(k, attrs[k]);
+// ---- making elements
+
+function fill(e, attrs, children) {
+  for (const k in attrs || {}) k.startsWith('on') ? e[k] = attrs[k] : e.setAttribute(k, attrs[k]);
   e.append(...children);
   return e;
 }
-function svg(name, attrs, text) {
-  const e = document.createElementNS(SVG, name);
-  for (const k in attrs) e.setAttribute(k, attrs[k]);
-  if (text !== undefined) e.textContent = text;
-  return e;
-}
-// tail keeps the end of a long name, which tells the names of one model apart.
-const tail = (s, n) => s.length <= n ? s : '…' + s.slice(s.length - n + 1);
-const label = n => n.op === 'output' ? n.loc[0] : n.id;
-const search = n => [n.id, n.op].concat(n.loc || []).join('\n').toLowerCase();
+const el = (name, attrs, ...children) => fill(document.createElement(name), attrs, children);
+const svg = (name, attrs, ...children) => fill(document.createElementNS('http://www.w3.org/2000/svg', name), attrs, children);
 
-// The graph at a step, and what became of its nodes since the last and until the next.
-let current = 0, selected = null, boxes = new Map(), at = new Map();
+// tail keeps the end of a long name, which tells the names of one model apart; head keeps the beginning.
+const tail = (s, n) => s.length <= n ? s : '…' + s.slice(s.length - n + 1);
+const head = (s, n) => s.length <= n ? s : s.slice(0, n - 1) + '…';
+const label = n => n.op === 'output' ? n.loc[0] : n.id;
+const type = n => ((n.out || [])[0] || (n.in || [])[0] || {type: ''}).type;
+const count = (n, what) => n.toLocaleString('en') + ' ' + what + (n === 1 ? '' : 's');
+
+// ---- the graph at a step, and what became of its nodes since the last and until the next
+
+const marks = {added: 'new', changed: 'changed', removed: 'gone after the next pass'};
 const byId = data.steps.map(s => new Map(s.nodes.map(i => [data.nodes[i].id, i])));
+let current = 0, selected = null, boxes = new Map(), at = new Map(), marked = [];
 
 function mark(step, i) {
   const n = data.nodes[i];
@@ -41,58 +42,96 @@ function mark(step, i) {
   return '';
 }
 
-function path(a, b) {
-  const y1 = a.y + data.height / 2, y2 = b.y - data.height / 2;
-  if (b.y - a.y <= data.stepY) {
-    const m = (y1 + y2) / 2;
-    return `M${a.x} ${y1}C${a.x} ${m} ${b.x} ${m} ${b.x} ${y2}`;
+// path leads an edge through its lanes: from one to the next within the gap between layers, in a bow where it has none.
+function path(a, b, lanes) {
+  const half = data.height / 2, gap = data.gap, step = data.height + gap, end = b.y - half;
+  let x = a.x, y = a.y + half;
+  if (end - y > gap && !lanes.length) {
+    const side = Math.max(a.x, b.x) + data.width;
+    return `M${x} ${y}C${side} ${y + gap} ${side} ${end - gap} ${b.x} ${end}`;
   }
-  const side = Math.max(a.x, b.x) + data.width * 2 / 3 + Math.min(160, (b.y - a.y) / data.stepY * 6);
-  return `M${a.x} ${y1}C${side} ${y1 + data.stepY / 2} ${side} ${y2 - data.stepY / 2} ${b.x} ${y2}`;
+  let d = `M${x} ${y}`;
+  const to = (lane, layers) => {
+    if (lane !== x) d += `V${y}C${x} ${y + gap / 2} ${lane} ${y + gap / 2} ${lane} ${y + gap}`;
+    x = lane;
+    y += layers * step;
+  };
+  let passed = Math.floor((end - y) / step);
+  for (let i = 0; i < lanes.length && passed > 0; i += 2) {
+    to(lanes[i], Math.min(passed, lanes[i + 1]));
+    passed -= lanes[i + 1];
+  }
+  to(b.x, 1);
+  return d + `V${end}`;
 }
 
 function draw(step) {
+  const held = anchor();
   current = step;
   const s = data.steps[step], nodes = document.createDocumentFragment(), edges = document.createDocumentFragment();
-  boxes = new Map(); at = new Map();
+  boxes = new Map(); at = new Map(); marked = [];
   s.nodes.forEach((i, k) => {
-    const n = data.nodes[i], x = s.at[2 * k], y = s.at[2 * k + 1];
-    const g = svg('g', {class: 'node ' + mark(step, i), transform: `translate(${x} ${y})`});
-    g.append(svg('rect', {x: -data.width / 2, y: -data.height / 2, width: data.width, height: data.height, rx: 5, fill: data.fills[n.kind]}),
-      svg('text', {y: -2}, tail(n.op, 20)), svg('text', {y: 12, class: 'sub'}, tail(label(n), 26)), svg('title', {}, n.op + ' ' + n.id));
+    const n = data.nodes[i], x = s.at[2 * k], y = s.at[2 * k + 1], m = mark(step, i);
+    const g = svg('g', {class: 'node ' + m, transform: `translate(${x} ${y})`},
+      svg('rect', {x: -data.width / 2, y: -data.height / 2, width: data.width, height: data.height, rx: 6, fill: data.fills[n.kind]}),
+      svg('text', {y: -7, class: 'op'}, tail(n.op, 22)), svg('text', {y: 6}, tail(label(n), 30)), svg('text', {y: 18, class: 'type'}, head(type(n), 30)),
+      svg('title', {}, n.op + ' ' + n.id));
     g.dataset.id = n.id;
-    boxes.set(n.id, g); at.set(n.id, {x, y});
+    if (m) marked.push(n.id);
+    boxes.set(n.id, g); at.set(n.id, {x, y, fill: data.fills[n.kind], mark: m});
     nodes.append(g);
   });
   for (const [a, b] of s.edges) {
     const from = data.nodes[s.nodes[a]].id, to = data.nodes[s.nodes[b]].id;
-    const p = svg('path', {d: path(at.get(from), at.get(to))});
+    const p = svg('path', {d: path(at.get(from), at.get(to), s.lanes[a] || [])});
     p.dataset.from = from; p.dataset.to = to;
     edges.append(p);
   }
   $('nodes').replaceChildren(nodes); $('edges').replaceChildren(edges);
-  $('title').textContent = (step ? step + '. after ' : '') + s.title;
+  $('title').textContent = $('title').title = (step ? `${step}. after ${s.title}, ` : s.title + ', ') + count(s.ops, 'op');
   $('step').value = step;
-  if (selected !== null && boxes.has(selected)) select(selected);
+  const kinds = Object.keys(marks).map(m => [m, marked.filter(id => at.get(id).mark === m).length]).filter(([, n]) => n);
+  $('legend').replaceChildren(...kinds.map(([m, n]) => el('span', {class: 'key ' + m}, el('i'), n + ' ' + marks[m])));
+  $('previous').hidden = $('next').hidden = !marked.length;
+  if (held && at.has(held.id)) { view.x = held.x - at.get(held.id).x * view.k; view.y = held.y - at.get(held.id).y * view.k; }
+  selected !== null && boxes.has(selected) ? select(selected) : overview();
+  apply();
   find();
 }
 
-// The view: world coordinates times k, moved by x and y.
+// anchor is a node near the middle and its place on the screen, so that it stays there when the step changes.
+function anchor() {
+  const b = box(), mx = (b.w / 2 - view.x) / view.k, my = (b.h / 2 - view.y) / view.k;
+  let best = null, least = Infinity;
+  for (const [id, p] of at) {
+    const d = id === selected ? -1 : Math.hypot(p.x - mx, p.y - my);
+    if (d < least) { least = d; best = {id, x: p.x * view.k + view.x, y: p.y * view.k + view.y}; }
+  }
+  return best;
+}
+
+// ---- the view: world coordinates times k, moved by x and y
+
 const view = {k: 1, x: 0, y: 0};
 function apply() {
   $('world').setAttribute('transform', `translate(${view.x} ${view.y}) scale(${view.k})`);
   $('world').classList.toggle('far', view.k < 0.3);
+  drawMap();
 }
 function zoom(factor, px, py) {
   const k = Math.min(4, Math.max(0.005, view.k * factor));
   view.x = px - (px - view.x) * k / view.k; view.y = py - (py - view.y) * k / view.k; view.k = k;
   apply();
 }
+const zoomMiddle = factor => zoom(factor, box().w / 2, box().h / 2);
 function box() { const r = $('view').getBoundingClientRect(); return {w: r.width || 800, h: r.height || 600, left: r.left, top: r.top}; }
-function fit() {
+function extent() {
   let w = 1, h = 1;
   for (const p of at.values()) { w = Math.max(w, p.x + data.width); h = Math.max(h, p.y + data.height); }
-  const b = box();
+  return {w, h};
+}
+function fit() {
+  const {w, h} = extent(), b = box();
   view.k = Math.min(1, b.w / w, b.h / h); view.x = (b.w - w * view.k) / 2; view.y = 0;
   apply();
 }
@@ -100,15 +139,41 @@ function fit() {
 function begin() {
   fit();
   const first = at.values().next().value;
-  if (view.k < 0.5 && first) { view.k = 0.8; const b = box(); view.x = b.w / 2 - first.x * view.k; view.y = 0; apply(); }
+  if (view.k < 0.5 && first) { view.k = 0.85; view.x = box().w / 2 - first.x * view.k; view.y = 0; apply(); }
 }
-function center(id) {
-  const p = at.get(id), b = box();
-  view.k = Math.max(view.k, 0.8); view.x = b.w / 2 - p.x * view.k; view.y = b.h / 2 - p.y * view.k;
+function center(p, k) {
+  const b = box();
+  view.k = k || view.k; view.x = b.w / 2 - p.x * view.k; view.y = b.h / 2 - p.y * view.k;
   apply();
 }
 
-function link(id) { const a = el('a', {}, id); a.onclick = () => show(id); return a; }
+// The map shows the whole graph and what part of it is in view.
+const map = {w: 0, h: 0, k: 1};
+function drawMap() {
+  const c = $('map'), {w, h} = extent(), b = box(), ratio = window.devicePixelRatio || 1;
+  c.hidden = w * view.k <= b.w && h * view.k <= b.h;
+  if (c.hidden) return;
+  map.k = Math.min((b.h - 22) / h, 90 / w);
+  map.w = 100; map.h = Math.max(40, h * map.k);
+  c.style.width = map.w + 'px'; c.style.height = map.h + 'px';
+  c.width = map.w * ratio; c.height = map.h * ratio;
+  const g = c.getContext('2d'), bw = Math.max(2, data.width * map.k), bh = Math.max(1, data.height * map.k), left = (map.w - w * map.k) / 2;
+  g.scale(ratio, ratio);
+  for (const p of at.values()) { g.fillStyle = p.fill; g.fillRect(left + p.x * map.k - bw / 2, p.y * map.k - bh / 2, bw, bh); }
+  const style = getComputedStyle(document.documentElement), colour = {added: '--new', changed: '--changed', removed: '--gone'};
+  for (const id of marked) { const p = at.get(id); g.fillStyle = style.getPropertyValue(colour[p.mark]); g.fillRect(p.mark === 'removed' ? 0 : map.w - 5, p.y * map.k - 1, 5, 2); }
+  g.strokeStyle = style.getPropertyValue('--fg'); g.lineWidth = 1.5;
+  g.strokeRect(Math.max(1, left - view.x / view.k * map.k), Math.max(1, -view.y / view.k * map.k),
+    Math.min(map.w - 2, b.w / view.k * map.k), Math.max(4, Math.min(map.h - 2, b.h / view.k * map.k)));
+}
+function goOnMap(e) {
+  const r = $('map').getBoundingClientRect(), {w} = extent();
+  center({x: (e.clientX - r.left - (map.w - w * map.k) / 2) / map.k, y: (e.clientY - r.top) / map.k});
+}
+
+// ---- the panel: one operator, or the steps and colours
+
+const link = id => el('a', {onclick: () => show(id)}, id.replace(/^output /, ''));
 
 // show brings a node to the middle, at the nearest step that has it.
 function show(id) {
@@ -119,7 +184,7 @@ function show(id) {
     if (best < 0) return;
     draw(best);
   }
-  select(id); center(id);
+  select(id); center(at.get(id), Math.max(view.k, 0.85));
 }
 // holder finds the node that computes a value: nodes are called after their first result.
 function holder(value) {
@@ -127,41 +192,70 @@ function holder(value) {
   for (const n of data.nodes) if ((n.out || []).some(p => p.name === value)) return n.id;
   return value;
 }
+// nextChange goes through the marked nodes from top to bottom.
+function nextChange(way) {
+  const order = [...marked].sort((a, b) => at.get(a).y - at.get(b).y || at.get(a).x - at.get(b).x);
+  if (!order.length) return;
+  const i = order.indexOf(selected);
+  show(order[i < 0 ? (way > 0 ? 0 : order.length - 1) : (i + way + order.length) % order.length]);
+}
 
-function select(id) {
+function light(id) {
   if (selected !== null && boxes.has(selected)) boxes.get(selected).classList.remove('selected');
   selected = id;
-  boxes.get(id).classList.add('selected');
-  for (const p of $('edges').children) p.classList.toggle('on', p.dataset.from === id || p.dataset.to === id);
-  const n = data.nodes[byId[current].get(id)], d = $('details');
-  d.replaceChildren(el('h2', {}, n.op, el('small', {}, label(n))));
+  if (id !== null) boxes.get(id).classList.add('selected');
+  for (const p of $('edges').children) p.classList.toggle('on', id !== null && (p.dataset.from === id || p.dataset.to === id));
+}
+
+function select(id) {
+  light(id);
+  const i = byId[current].get(id), n = data.nodes[i], d = $('details'), m = mark(current, i);
   const group = (title, rows) => { if (rows.length) d.append(el('h3', {}, title), ...rows); };
-  const port = p => el('p', {}, p.const ? p.name : link(p.name), el('br'), el('code', {}, (p.type || '') + (p.const && p.const !== p.name ? '  ' + p.const : '')));
-  const what = {added: 'new in this step', changed: 'changed in this step', removed: 'gone after the next pass'}[mark(current, byId[current].get(id))];
-  if (what) d.append(el('p', {}, what));
+  const port = p => el('p', {}, p.const ? p.name : link(p.name), el('span', {class: 'type'}, (p.type || '') + (p.const && p.const !== p.name ? '  ' + p.const : '')));
+  d.replaceChildren(el('h2', {}, n.op, el('small', {}, label(n))));
+  if (m) d.append(el('span', {class: 'note key ' + m}, el('i'), m === 'removed' ? marks[m] : marks[m] + ' in this pass'));
+  if (m === 'changed') {
+    const was = data.nodes[byId[current - 1].get(id)];
+    group('it was', [el('p', {}, was.op + '(' + (was.in || []).map(p => p.name).join(', ') + ')', el('span', {class: 'type'}, type(was)))]);
+  }
   group('reads', (n.in || []).map(port));
   group('computes', (n.out || []).map(port));
   group('attributes', (n.attrs || []).map(f => el('p', {}, f.name + ' ', el('code', {}, f.value))));
-  group('location: nodes of the source model', (n.loc || []).map(l => el('p', {}, l)));
+  group('nodes of the source model', (n.loc || []).map(l => el('p', {}, l)));
   const costs = [];
   if (n.macs) costs.push(el('p', {}, 'FLOPs: 2 × ', el('code', {}, n.macs)));
   if (n.bytes) costs.push(el('p', {}, 'result bytes: ', el('code', {}, n.bytes)));
-  if (n.params) costs.push(el('p', {}, 'constants: ', el('code', {}, n.params.toLocaleString('en') + ' elements, ' + n.weights.toLocaleString('en') + ' bytes')));
+  if (n.params) costs.push(el('p', {}, 'constants: ', el('code', {}, count(n.params, 'element') + ', ' + count(n.weights, 'byte'))));
   group('costs', costs);
 }
 
+function overview() {
+  light(null);
+  const d = $('details'), s = data.steps[current], kinds = new Map();
+  d.replaceChildren(el('p', {}, 'Click an operator for its types, attributes and costs. Drag to move, wheel to zoom.'));
+  if (data.steps.length > 1) d.append(el('h3', {}, 'passes that changed something'), el('table', {class: 'list'}, ...data.steps.map((s, i) =>
+    el('tr', {class: i === current ? 'now' : '', onclick: () => draw(i)}, el('td', {class: 'number'}, i || ''), el('td', {}, s.title), el('td', {class: 'number'}, s.ops + ' ops')))));
+  if (s.rules) d.append(el('h3', {}, 'what ' + s.title + ' did'), el('table', {class: 'list'}, ...s.rules.map(r =>
+    el('tr', {}, el('td', {}, r.name), el('td', {class: 'number'}, count(r.count, 'time'))))));
+  for (const i of s.nodes) { const k = data.nodes[i].kind; kinds.set(k, (kinds.get(k) || 0) + 1); }
+  d.append(el('h3', {}, 'colours'), el('table', {class: 'list'}, ...[...kinds].sort((a, b) => b[1] - a[1]).map(([k, n]) =>
+    el('tr', {}, el('td', {}, el('i', {style: 'background:' + data.fills[k]})), el('td', {}, k), el('td', {class: 'number'}, n)))));
+}
+
+// ---- search
+
 const mostHits = 60;
+const text = n => [n.id, n.op].concat(n.loc || []).join('\n').toLowerCase();
 function find() {
   const q = $('search').value.trim().toLowerCase(), list = $('hits');
   list.replaceChildren();
   $('found').textContent = '';
   if (!q) return;
-  const hits = data.steps[current].nodes.map(i => data.nodes[i]).filter(n => search(n).includes(q));
+  const hits = data.steps[current].nodes.map(i => data.nodes[i]).filter(n => text(n).includes(q));
   $('found').textContent = hits.length + ' found';
   for (const n of hits.slice(0, mostHits)) {
-    const li = el('li', {}, el('b', {}, n.op), label(n));
+    const li = el('li', {onclick: () => { list.replaceChildren(); show(n.id); }}, el('b', {}, n.op), label(n));
     li.dataset.id = n.id;
-    li.onclick = () => { list.replaceChildren(); show(n.id); };
     list.append(li);
   }
 }
@@ -173,26 +267,71 @@ function findFirst() {
   if (hit) hit.click();
 }
 
+// ---- tables
+
 // order compares cells: numbers largest first, text by the alphabet.
 const number = c => c === '∞' ? Infinity : c === '-∞' || c === 'NaN' ? -Infinity : c;
 function order(a, b) {
   a = number(a); b = number(b);
   return typeof a === 'number' && typeof b === 'number' ? (a < b) - (a > b) : String(a).localeCompare(String(b));
 }
+function digits(c) {
+  if (c !== 0 && Math.abs(c) < 1e-3) return c.toExponential(2);
+  return c.toLocaleString('en', {maximumSignificantDigits: Number.isInteger(c) ? 21 : 5});
+}
+function cell(t, c, i) {
+  if (typeof number(c) !== 'number') return el('td', {}, i === t.node && data.steps.length ? link(c) : c);
+  const td = el('td', {class: 'number'}, typeof c === 'number' ? digits(c) : c);
+  if (t.columns[i] === 'share %') { td.classList.add('share'); td.style.setProperty('--part', 100 * c / Math.max(...t.rows.map(r => r[i])) + '%'); }
+  return td;
+}
 function table(t) {
-  const body = el('tbody'), head = el('tr');
-  const fill = rows => body.replaceChildren(...rows.map(r => el('tr', {}, ...r.map((c, i) => {
-    const digits = typeof c === 'number';
-    return el('td', digits ? {class: 'number'} : {}, digits ? c.toLocaleString('en', {maximumSignificantDigits: Number.isInteger(c) ? 21 : 5}) : i === t.node && data.steps.length ? link(c) : c);
-  }))));
+  const body = el('tbody'), row = el('tr');
+  const put = rows => body.replaceChildren(...rows.map(r => el('tr', {}, ...r.map((c, i) => cell(t, c, i)))));
   t.columns.forEach((c, i) => {
-    const th = el('th', {}, c);
+    const numbers = t.rows.length > 0 && t.rows.every(r => typeof number(r[i]) === 'number');
     let way = -1;
-    th.onclick = () => { way = -way; fill([...t.rows].sort((a, b) => way * order(a[i], b[i]))); };
-    head.append(th);
+    row.append(el('th', {class: numbers ? 'number' : '', title: 'sort', onclick: e => {
+      way = -way;
+      for (const h of row.children) h.classList.remove('up', 'down');
+      e.target.classList.add(way > 0 ? 'down' : 'up');
+      put([...t.rows].sort((a, b) => way * order(a[i], b[i])));
+    }}, c));
   });
-  fill(t.rows);
-  $('tables').append(el('div', {class: 'table'}, el('h2', {}, t.title), el('table', {}, el('thead', {}, head), body)));
+  put(t.rows);
+  $('tables').append(el('div', {class: 'table'}, el('h2', {}, t.title), el('div', {}, el('table', {}, el('thead', {}, row), body))));
+}
+
+// ---- the hand
+
+function listen() {
+  const v = $('view'), m = $('map');
+  v.addEventListener('wheel', e => { e.preventDefault(); zoom(Math.exp(-e.deltaY * 0.0015), e.clientX - box().left, e.clientY - box().top); }, {passive: false});
+  let grip = null, moved = false;
+  v.onpointerdown = e => { grip = {x: e.clientX - view.x, y: e.clientY - view.y, px: e.clientX, py: e.clientY}; moved = false; };
+  v.onpointermove = e => {
+    if (!grip || !moved && Math.hypot(e.clientX - grip.px, e.clientY - grip.py) < 4) return;
+    if (!moved) { moved = true; v.setPointerCapture(e.pointerId); v.classList.add('drag'); }
+    view.x = e.clientX - grip.x; view.y = e.clientY - grip.y; apply();
+  };
+  v.onpointerup = v.onpointercancel = () => { grip = null; v.classList.remove('drag'); };
+  v.onclick = e => { if (moved) return; const g = e.target.closest('.node'); g ? select(g.dataset.id) : overview(); };
+  m.onpointerdown = e => { m.setPointerCapture(e.pointerId); goOnMap(e); };
+  m.onpointermove = e => { if (m.hasPointerCapture(e.pointerId)) goOnMap(e); };
+  const turn = by => draw(Math.min(data.steps.length - 1, Math.max(0, current + by)));
+  $('step').oninput = e => draw(+e.target.value);
+  $('back').onclick = () => turn(-1); $('on').onclick = () => turn(1);
+  $('previous').onclick = () => nextChange(-1); $('next').onclick = () => nextChange(1);
+  $('in').onclick = () => zoomMiddle(1.3); $('out').onclick = () => zoomMiddle(1 / 1.3); $('fit').onclick = fit;
+  $('search').oninput = find;
+  $('search').onkeydown = e => { if (e.key === 'Enter') findFirst(); if (e.key === 'Escape') { e.target.value = ''; find(); e.target.blur(); } };
+  const keys = {'/': () => $('search').focus(), '+': () => zoomMiddle(1.3), '-': () => zoomMiddle(1 / 1.3), '0': fit,
+    '[': () => turn(-1), ']': () => turn(1), n: () => nextChange(1), p: () => nextChange(-1), Escape: overview};
+  addEventListener('keydown', e => {
+    if (document.activeElement === $('search') || e.ctrlKey || e.metaKey || e.altKey || !keys[e.key]) return;
+    e.preventDefault(); keys[e.key]();
+  });
+  addEventListener('resize', drawMap);
 }
 
 function start() {
@@ -200,31 +339,14 @@ function start() {
   for (const t of data.tables || []) table(t);
   if (!data.steps.length) { $('graph').remove(); return; }
   $('step').max = data.steps.length - 1;
-  $('slide').hidden = $('legend').hidden = data.steps.length < 2;
-  $('step').oninput = e => draw(+e.target.value);
-  $('search').oninput = find;
-  $('search').onkeydown = e => { if (e.key === 'Enter') findFirst(); if (e.key === 'Escape') { e.target.value = ''; find(); } };
-  $('in').onclick = () => zoom(1.3, box().w / 2, box().h / 2);
-  $('out').onclick = () => zoom(1 / 1.3, box().w / 2, box().h / 2);
-  $('fit').onclick = fit;
-  const v = $('view');
-  v.addEventListener('wheel', e => { e.preventDefault(); zoom(Math.exp(-e.deltaY * 0.0015), e.clientX - box().left, e.clientY - box().top); }, {passive: false});
-  let grip = null, moved = false;
-  v.onpointerdown = e => { grip = {x: e.clientX - view.x, y: e.clientY - view.y, px: e.clientX, py: e.clientY}; moved = false; };
-  v.onpointermove = e => {
-    if (!grip) return;
-    if (!moved && Math.hypot(e.clientX - grip.px, e.clientY - grip.py) < 4) return;
-    if (!moved) { moved = true; v.setPointerCapture(e.pointerId); v.classList.add('drag'); }
-    view.x = e.clientX - grip.x; view.y = e.clientY - grip.y; apply();
-  };
-  v.onpointerup = v.onpointercancel = () => { grip = null; v.classList.remove('drag'); };
-  v.onclick = e => { const g = e.target.closest('.node'); if (g && !moved) select(g.dataset.id); };
-  addEventListener('keydown', e => { if (e.key === '/' && document.activeElement !== $('search')) { e.preventDefault(); $('search').focus(); } });
-  draw(0); begin();
-  // report.html#step=3&find=conv1 opens at a step and a node.
+  $('back').hidden = $('step').hidden = $('on').hidden = $('changes').hidden = data.steps.length < 2;
+  listen();
+  // report.html#step=3&find=conv1 opens at a step and a node; #change=2 at the second change.
   const want = new URLSearchParams(location.hash.slice(1));
-  if (want.has('step')) { draw(Math.min(data.steps.length - 1, Math.max(0, Number(want.get('step')) || 0))); begin(); }
+  draw(Math.min(data.steps.length - 1, Math.max(0, Number(want.get('step')) || 0)));
+  begin();
   if (want.has('find')) { $('search').value = want.get('find'); findFirst(); }
+  for (let i = 0; i < Number(want.get('change')); i++) nextChange(1);
 }
 start();
 document.documentElement.dataset.ready = data.steps.length;

@@ -58,10 +58,38 @@ func blocks(n int) *ir.Module {
 	return m
 }
 
-// Nodes of a layer keep their distance, edges lead down, and large graphs are
-// no trouble.
+// comb is a chain all of whose values are read at its end too.
+func comb(n int) *ir.Module {
+	m := ir.NewModule("comb", 28)
+	typ := ir.Static(tensor.Float32, 8, 8)
+	at := ir.AtEnd(m.Main().Body)
+	v := m.Main().AddInput("x", typ)
+	all := []*ir.Value{v}
+	for range n {
+		v = at.Op("Exp", []*ir.Value{v}, []ir.Type{typ}).Result(0)
+		all = append(all, v)
+	}
+	m.Main().Return([]string{"y"}, at.Op("Sum", all, []ir.Type{typ}).Result(0))
+	return m
+}
+
+// Lanes are bounded: where each of very many values is read very late, the
+// longest edges are bows.
+func TestLanesAreBounded(t *testing.T) {
+	g := Draw(comb(2000))
+	lanes := 0
+	for _, l := range g.Lanes {
+		lanes += len(l)
+	}
+	require.LessOrEqual(t, lanes, maxLanes)
+	require.Greater(t, lanes, maxLanes/2)
+	require.Regexp(t, `^M[0-9]+ [0-9]+C[0-9 -]+$`, g.path([2]int{0, 2001}), "a bow")
+}
+
+// Nodes of a layer keep their distance, edges lead down and pass no node, and
+// large graphs are no trouble.
 func TestLayout(t *testing.T) {
-	for _, m := range []*ir.Module{small(t), blocks(1), blocks(500)} {
+	for _, m := range []*ir.Module{small(t), blocks(1), blocks(500), comb(40)} {
 		g := Draw(m)
 		require.Len(t, g.At, len(g.Nodes))
 		rows := map[int]map[int]bool{}
@@ -77,6 +105,14 @@ func TestLayout(t *testing.T) {
 		}
 		for _, e := range g.Edges {
 			require.Less(t, g.At[e[0]].Y, g.At[e[1]].Y)
+			require.GreaterOrEqual(t, len(g.Lanes[e[0]]), (g.At[e[1]].Y-g.At[e[0]].Y)/stepY-1, "the edge has a lane in each layer that it passes")
+		}
+		for i, lanes := range g.Lanes {
+			for k, lane := range lanes {
+				for x := range rows[g.At[i].Y+(k+1)*stepY] {
+					require.GreaterOrEqual(t, max(x-lane, lane-x), nodeWidth/2, "an edge of %s passes through a node", g.Nodes[i].ID)
+				}
+			}
 		}
 	}
 }
@@ -155,7 +191,7 @@ func TestHistoryShowsEachPassThatChangesSomething(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after, "the module changed")
 	require.Equal(t, []any{"Exp", 1, 0}, p.Tables[0].Rows[1])
-	require.Equal(t, []any{"product", "MatMul", "4*N", 8.0, 100.0}, p.Tables[1].Rows[0])
+	require.Equal(t, []any{"product", "MatMul", "4·N", 8.0, 100.0}, p.Tables[1].Rows[0])
 }
 
 // The page is one file: it refers to nothing outside, and no name in a model

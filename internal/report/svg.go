@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -22,17 +23,24 @@ func (g *Graph) bounds() (w, h int) {
 	return w + nodeWidth, h + nodeHeight
 }
 
-// path returns an edge as an SVG path: straight down to the next layer, in a
-// bow around what lies between otherwise.
+// path returns an edge as an SVG path: straight down through its lanes, from
+// one to the next within the gap between layers; in a bow where it has none.
 func (g *Graph) path(e [2]int) string {
 	a, b := g.At[e[0]], g.At[e[1]]
-	y1, y2 := a.Y+nodeHeight/2, b.Y-nodeHeight/2
-	if b.Y-a.Y <= stepY {
-		m := (y1 + y2) / 2
-		return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", a.X, y1, a.X, m, b.X, m, b.X, y2)
+	y, end := a.Y+nodeHeight/2, b.Y-nodeHeight/2
+	lanes := g.Lanes[e[0]]
+	if end-y > gapY && len(lanes) == 0 {
+		side := max(a.X, b.X) + nodeWidth
+		return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", a.X, y, side, y+gapY, side, end-gapY, b.X, end)
 	}
-	bow := nodeWidth*2/3 + min(160, (b.Y-a.Y)/stepY*6)
-	return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", a.X, y1, max(a.X, b.X)+bow, y1+stepY/2, max(a.X, b.X)+bow, y2-stepY/2, b.X, y2)
+	path, x := fmt.Sprintf("M%d %d", a.X, y), a.X
+	for _, lane := range append(slices.Clone(lanes[:min(len(lanes), (end-y)/stepY)]), b.X) {
+		if lane != x {
+			path += fmt.Sprintf("V%dC%d %d %d %d %d %d", y, x, y+gapY/2, lane, y+gapY/2, lane, y+gapY)
+		}
+		x, y = lane, y+stepY
+	}
+	return path + fmt.Sprintf("V%d", end)
 }
 
 // WriteSVG writes the graph as a picture of its own.
@@ -48,8 +56,14 @@ func (g *Graph) WriteSVG(w io.Writer) error {
 		p := g.At[i]
 		fmt.Fprintf(b, `<g><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="5" fill="%s"/>`, html.EscapeString(n.summary()),
 			p.X-nodeWidth/2, p.Y-nodeHeight/2, nodeWidth, nodeHeight, fills[n.Kind])
-		fmt.Fprintf(b, `<text x="%d" y="%d" fill="#fff" text-anchor="middle">%s</text>`, p.X, p.Y-2, html.EscapeString(shorten(n.Op, 20)))
-		fmt.Fprintf(b, `<text x="%d" y="%d" fill="#fff" text-anchor="middle" font-size="9">%s</text></g>`+"\n", p.X, p.Y+12, html.EscapeString(shorten(n.label(), 26)))
+		for k, line := range []string{shorten(n.Op, 22), shorten(n.label(), 30), clip(n.typ(), 30)} {
+			size, weight := 9.5, "normal"
+			if k == 0 {
+				size, weight = 13, "bold"
+			}
+			fmt.Fprintf(b, `<text x="%d" y="%d" fill="#fff" text-anchor="middle" font-size="%g" font-weight="%s">%s</text>`, p.X, p.Y-7+13*k, size, weight, html.EscapeString(line))
+		}
+		fmt.Fprintln(b, "</g>")
 	}
 	fmt.Fprintln(b, "</svg>")
 	return b.Flush()
@@ -92,6 +106,14 @@ func (n *Node) label() string {
 		return n.Loc[0]
 	}
 	return n.ID
+}
+
+// typ is the type of a node's first value.
+func (n *Node) typ() string {
+	for _, p := range slices.Concat(n.Out, n.In) {
+		return p.Type
+	}
+	return ""
 }
 
 func (n *Node) summary() string {

@@ -62,7 +62,7 @@ func (d *drawings) page(cmd *cobra.Command, m *hone.Model, w io.Writer) error {
 	module := m.Module()
 	facts := []report.Fact{{Name: "file", Value: m.Path()}, {Name: "level", Value: module.Level.String()}}
 	if module.Level != ir.Core {
-		return report.Inspect(module.Name, module, nil, []report.Step{{Title: "as read", Graph: report.Draw(module)}}, facts...).Write(w)
+		return report.Inspect(module.Name, module, nil, []report.Step{report.Still("as read", module)}, facts...).Write(w)
 	}
 	text, err := d.text()
 	if err != nil {
@@ -92,29 +92,27 @@ func verifyPage(ctx context.Context, path string, x, y *hone.Model, r *hone.Repo
 	row := func(name string, d *compare.Diff) []any {
 		return []any{name, d.MaxAbs, d.MaxRel, d.SNR, d.Cosine, 100 * d.Top1}
 	}
-	outputs := report.Table{Title: "Outputs", Columns: append([]string{"output"}, columns...), Node: 0, Rows: [][]any{}}
+	outputs := report.Table{Title: "Outputs", Columns: append([]string{"output"}, columns...)}
 	for _, o := range r.Outputs {
 		outputs.Rows = append(outputs.Rows, row("output "+o.Name, o.Diff))
 	}
-	layers := report.Table{Title: "Layers", Columns: append([]string{"value"}, columns...), Node: 0, Rows: [][]any{}}
+	layers := report.Table{Title: "Layers", Columns: append([]string{"value"}, columns...)}
 	for _, l := range r.Layers {
 		layers.Rows = append(layers.Rows, row(l.Origin, l.Diff))
 	}
-	verdict := "every output is within the bound"
-	if !r.OK() {
-		verdict = "an output is OVER THE BOUND"
-	}
-	facts := []report.Fact{
-		{Name: "original", Value: x.Path()}, {Name: "optimized", Value: y.Path()},
-		{Name: "bound", Value: fmt.Sprint(r.Bound)}, {Name: "verdict", Value: verdict},
-	}
+	facts := []report.Fact{{Name: "original", Value: x.Path()}, {Name: "optimized", Value: y.Path()}, {Name: "bound", Value: fmt.Sprint(r.Bound)}}
 	if r.First != "" {
 		facts = append(facts, report.Fact{Name: "first layer over the bound", Value: r.First})
 	}
-	page := report.Inspect("verify "+y.Module().Name, y.Module(), nil, []report.Step{{Title: "optimized", Graph: report.Draw(y.Module())}}, facts...)
-	page.Tables = append([]report.Table{outputs}, page.Tables...)
-	if len(r.Layers) > 0 {
-		page.Tables = append([]report.Table{outputs, layers}, page.Tables[1:]...)
+	page := report.Inspect("verify "+y.Module().Name, y.Module(), nil, []report.Step{report.Still("optimized", y.Module())}, facts...)
+	page.Verdict, page.Good = "every output is within the bound", r.OK()
+	if !r.OK() {
+		page.Verdict = "an output is OVER THE BOUND"
 	}
+	first := []report.Table{outputs}
+	if len(r.Layers) > 0 {
+		first = append(first, layers)
+	}
+	page.Tables = append(first, page.Tables...)
 	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return page.Write(f) })
 }
