@@ -16,8 +16,10 @@ package hone
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,7 @@ import (
 	"github.com/hone-ml/hone/backends/cpu"
 	"github.com/hone-ml/hone/frontend/onnx"
 	"github.com/hone-ml/hone/internal/bundle"
+	"github.com/hone-ml/hone/internal/mmap"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
@@ -41,7 +44,7 @@ type Model struct {
 	bundle *bundle.Bundle // where it is one
 }
 
-// OpenOptions adjust reading.
+// OpenOptions adjust how an ONNX model is read.
 type OpenOptions struct {
 	// Dims freezes symbolic dims by name: {"N": 1}.
 	Dims map[string]int64
@@ -77,11 +80,25 @@ func Open(path string, opts ...OpenOptions) (*Model, error) {
 		m.module, err = openText(path)
 	default:
 		m.module, err = onnx.Open(path, onnx.Options{Dims: opt.Dims, InputShapes: opt.InputShapes})
+		opt = OpenOptions{}
+	}
+	if err == nil && len(opt.Dims)+len(opt.InputShapes) > 0 {
+		err = errors.New("dims can be frozen only where an ONNX model is read")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		_ = m.Close()
+		return nil, inFile(path, err)
 	}
 	return m, nil
+}
+
+// inFile names the file of an error that does not.
+func inFile(path string, err error) error {
+	var named *fs.PathError
+	if errors.As(err, &named) && named.Path == path {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 func readHead(path string) ([]byte, error) {
@@ -102,26 +119,40 @@ func readHead(path string) ([]byte, error) {
 const maxText = 1 << 30
 
 func openText(path string) (*ir.Module, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxText {
+		err = fmt.Errorf("%d bytes of IR text, more than %d", info.Size(), int64(maxText))
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxText))
+	src, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	var opt ir.ParseOptions
-	if side, err := os.ReadFile(SideFile(path)); err == nil {
-		if opt.Data, err = ir.ReadData(side); err != nil {
-			return nil, fmt.Errorf("%s: %w", SideFile(path), err)
+	side, err := mmap.Open(SideFile(path))
+	switch {
+	case err == nil:
+		if opt.Data, err = ir.ReadData(side.Bytes()); err != nil {
+			err = fmt.Errorf("%s: %w", SideFile(path), err)
 		}
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
 	}
-	m, err := ir.Parse(string(src), opt)
-	if err != nil {
-		return nil, err
+	var m *ir.Module
+	if err == nil {
+		m, err = ir.Parse(string(src), opt)
 	}
-	return m, check(m)
+	if err == nil {
+		err = check(m)
+	}
+	if side != nil && err == nil {
+		m.Own(side)
+	} else if side != nil {
+		_ = side.Close()
+	}
+	return m, err
 }
 
 // SideFile returns the path of the file that holds the constants of an IR
@@ -153,12 +184,18 @@ func (m *Model) Bytes() int64 { return m.bytes }
 // nil where it was not.
 func (m *Model) Bundle() *bundle.Bundle { return m.bundle }
 
-// Close releases the mapped file. Constants must not be read any more.
+// Close releases the mapped files. Nothing that was made from the model may be
+// used any more: what was compiled from it, its sessions and their outputs view
+// the same weights.
 func (m *Model) Close() error {
-	if m.bundle != nil {
-		return m.bundle.Close()
+	var errs []error
+	if m.module != nil {
+		errs = append(errs, m.module.Close())
 	}
-	return nil
+	if m.bundle != nil {
+		errs = append(errs, m.bundle.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // Optimize runs a pipeline over the model: "O2", or any text that

@@ -46,12 +46,12 @@ type Session struct {
 func Load(path string, opt SessionOptions) (*Session, error) {
 	b, err := bundle.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, inFile(path, err)
 	}
 	s, err := loadBundle(b, opt)
 	if err != nil {
 		_ = b.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, inFile(path, err)
 	}
 	return s, nil
 }

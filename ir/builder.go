@@ -95,9 +95,11 @@ func (b *Block) CloneInto(dst *Block, m map[*Value]*Value) {
 	}
 }
 
-// Clone returns a deep copy of the module; constant data is shared.
+// Clone returns a deep copy of the module; constant data is shared, and stays
+// with m, see Close.
 func (m *Module) Clone() *Module {
 	c := *m
+	c.owned = nil
 	c.Funcs = make([]*Func, len(m.Funcs))
 	for i, f := range m.Funcs {
 		g := &Func{Name: f.Name, Outputs: f.Outputs, module: &c}

@@ -1,6 +1,11 @@
 package ir
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
 
 // Level says which ops a module may hold, and so what may be done with it.
 type Level uint8
@@ -27,6 +32,7 @@ type Module struct {
 	Meta   []KeyValue // the model's own metadata, in file order
 	Funcs  []*Func    // the first one is the entry
 	fresh  int
+	owned  []io.Closer
 }
 
 // Source is what the file said of itself, kept for export and for reports.
@@ -61,6 +67,21 @@ func NewModule(name string, opset int) *Module {
 
 // Main returns the entry function.
 func (m *Module) Main() *Func { return m.Funcs[0] }
+
+// Own ties what the module's constants view, such as a mapped file, to the
+// module: Close closes it.
+func (m *Module) Own(c io.Closer) { m.owned = append(m.owned, c) }
+
+// Close releases what the module owns, once. Constants must not be read any
+// more then: neither the module's own nor those that its clones share with it.
+func (m *Module) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(m.owned) {
+		errs = append(errs, c.Close())
+	}
+	m.owned = nil
+	return errors.Join(errs...)
+}
 
 // FreshDim returns a new symbol for a size that only a run will tell.
 func (m *Module) FreshDim() Dim {

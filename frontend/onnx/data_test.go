@@ -137,7 +137,7 @@ func TestExternalDataStaysInTheFolder(t *testing.T) {
 	require.NoError(t, err)
 	defer root.Close()
 	ext := &external{root: root}
-	defer ext.close()
+	defer ext.Close()
 	tensorAt := func(location, offset, length string) *onnxpb.TensorProto {
 		x := &onnxpb.TensorProto{DataType: 1, Dims: []int64{2}, DataLocation: onnxpb.External}
 		for k, v := range map[string]string{"location": location, "offset": offset, "length": length} {

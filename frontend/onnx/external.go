@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -94,4 +95,14 @@ func plain(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// Close ends the mappings.
+func (e *external) Close() error {
+	var errs []error
+	for _, f := range e.files {
+		errs = append(errs, f.Close())
+	}
+	e.files = nil
+	return errors.Join(errs...)
 }

@@ -25,27 +25,34 @@ type Options struct {
 	Folder *os.Root
 }
 
-// Open imports the model in a file. The file stays mapped as long as the
-// process lives, since constants view it: it may be replaced by renaming, but
-// must not be written to.
+// Open imports the model in a file, which stays mapped until the module is
+// closed, since constants view it: it may be replaced by renaming, but must not
+// be written to.
 func Open(path string, opt Options) (*ir.Module, error) {
 	f, err := mmap.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if opt.Folder == nil {
-		if opt.Folder, err = os.OpenRoot(filepath.Dir(path)); err != nil {
-			f.Close()
-			return nil, err
-		}
-		defer opt.Folder.Close()
-	}
-	m, err := Import(f.Bytes(), opt)
+	m, err := openIn(filepath.Dir(path), f.Bytes(), opt)
 	if err != nil {
 		f.Close()
 		return nil, err
 	}
+	m.Own(f)
 	return m, nil
+}
+
+// openIn imports a model whose external data lies in folder.
+func openIn(folder string, b []byte, opt Options) (*ir.Module, error) {
+	if opt.Folder == nil {
+		root, err := os.OpenRoot(folder)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		opt.Folder = root
+	}
+	return Import(b, opt)
 }
 
 // Import imports the model in b, which the module's constants view: it must
@@ -70,8 +77,9 @@ func importModel(p *onnxpb.ModelProto, size int, opt Options) (*ir.Module, error
 	}
 	im := newImporter(p, opt)
 	im.opsLeft = 50_000 + size/100
+	im.m.Own(im.ext)
 	if err := im.run(p); err != nil {
-		im.ext.close()
+		im.m.Close()
 		return nil, err
 	}
 	return im.m, nil
@@ -176,7 +184,7 @@ func (im *importer) freezeDims(g *onnxpb.GraphProto) error {
 			}
 		}
 	}
-	for name := range im.opt.InputShapes {
+	for _, name := range slices.Sorted(maps.Keys(im.opt.InputShapes)) {
 		if inputs[name] == nil {
 			return fmt.Errorf("there is no input %q; the inputs are %s", name, quoted(slices.Sorted(maps.Keys(inputs))))
 		}
@@ -186,7 +194,8 @@ func (im *importer) freezeDims(g *onnxpb.GraphProto) error {
 			im.freeze[name] = ir.Const(sizes[0])
 		}
 	}
-	for name, n := range im.opt.Dims {
+	for _, name := range slices.Sorted(maps.Keys(im.opt.Dims)) {
+		n := im.opt.Dims[name]
 		if !known[name] {
 			return fmt.Errorf("no input has a dim %q; the symbolic dims are %s", name, quoted(slices.Sorted(maps.Keys(known))))
 		}
@@ -253,12 +262,5 @@ func (u names) unique(name string) string {
 			u[name], u[try] = n, 1
 			return try
 		}
-	}
-}
-
-// close ends the mappings of a failed import.
-func (e *external) close() {
-	for _, f := range e.files {
-		f.Close()
 	}
 }

@@ -1,6 +1,10 @@
 package onnx
 
 import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -225,4 +229,41 @@ func TestOldOpsetsAreUpgraded(t *testing.T) {
 	y := mod.Main().Results()[0]
 	require.Equal(t, "Resize", y.Def().Name)
 	require.Equal(t, "f32[1,1,8,12]", y.Type.String())
+}
+
+// mapped counts the mappings of files below dir; every one of them keeps its
+// file's pages and its space on disk.
+func mapped(t *testing.T, dir string) int {
+	b, err := os.ReadFile("/proc/self/maps")
+	require.NoError(t, err)
+	return strings.Count(string(b), dir)
+}
+
+func TestCloseUnmaps(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells what is mapped")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "m.onnx")
+	w := &onnxpb.TensorProto{Name: "w", DataType: 1, Dims: []int64{2}, DataLocation: onnxpb.External,
+		ExternalData: []*onnxpb.StringStringEntryProto{{Key: "location", Value: "w.bin"}}}
+	good := &onnxpb.GraphProto{Initializer: []*onnxpb.TensorProto{w}, Output: []*onnxpb.ValueInfoProto{output("y")},
+		Node: []*onnxpb.NodeProto{node("Neg", s("w"), s("y"))}}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "w.bin"), make([]byte, 8), 0o600))
+	require.NoError(t, os.WriteFile(path, bytesOf(t, model(good)), 0o600))
+
+	m, err := Open(path, Options{})
+	require.NoError(t, err)
+	require.Equal(t, 2, mapped(t, dir), "the model and its data")
+	require.NoError(t, m.Clone().Close())
+	require.Equal(t, 2, mapped(t, dir), "a clone owns nothing")
+	require.NoError(t, m.Close())
+	require.NoError(t, m.Close())
+	require.Zero(t, mapped(t, dir))
+
+	good.Node = append(good.Node, node("Neg", s("nowhere"), s("z")))
+	require.NoError(t, os.WriteFile(path, bytesOf(t, model(good)), 0o600))
+	_, err = Open(path, Options{})
+	require.ErrorContains(t, err, "nowhere")
+	require.Zero(t, mapped(t, dir), "a failed import leaves nothing mapped")
 }

@@ -288,7 +288,7 @@ func Open(path string) (*Bundle, error) {
 	b, err := Read(f.Bytes())
 	if err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	b.file = f
 	return b, nil

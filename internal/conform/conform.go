@@ -19,11 +19,12 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-// Model is a loaded model: the types of its inputs and outputs, and how to
-// run it.
+// Model is a loaded model: the types of its inputs and outputs, how to run it,
+// and how to release what it holds.
 type Model struct {
 	Inputs, Outputs []ir.Type
 	Run             func(ctx context.Context, ins []tensor.Value) ([]tensor.Value, error)
+	Close           func() error
 }
 
 // Engine loads a model. It returns an error where it can not run it.
@@ -79,6 +80,11 @@ func runTest(ctx context.Context, dir string, engine Engine) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if e := m.Close(); err == nil {
+			err = e
+		}
+	}()
 	sets, err := filepath.Glob(filepath.Join(dir, "test_data_set_*"))
 	if err != nil || len(sets) == 0 {
 		return fmt.Errorf("no test_data_set in %s", dir)

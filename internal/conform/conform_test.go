@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/conform"
 	"github.com/hone-ml/hone/internal/testenv"
 )
@@ -48,7 +47,7 @@ func TestONNXBackendTests(t *testing.T) {
 			t.Run(c.kind+"/"+e.engine+e.pipeline, func(t *testing.T) {
 				passed := 0
 				for _, dir := range tests {
-					r := conform.Run(context.Background(), dir, hone.ConformEngine(e.engine, e.pipeline))
+					r := conform.Run(context.Background(), dir, conform.EngineOf(e.engine, e.pipeline))
 					switch {
 					case r.Err == nil && fails[r.Name]:
 						t.Errorf("%s passes: take it off failures.txt", r.Name)

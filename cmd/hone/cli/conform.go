@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/conform"
 	"github.com/hone-ml/hone/internal/nearest"
 )
@@ -26,9 +25,9 @@ func conformCommand(a *app) *cobra.Command {
 			"lists the tests that fail with the reason, and counts. Exit code 1 where any fails.",
 		Args: exactly(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			load := hone.ConformEngine(engine, pipeline)
+			load := conform.EngineOf(engine, pipeline)
 			if load == nil {
-				return usagef("there is no engine %q%s: interp and cpu are", engine, nearest.Hint(engine, []string{"interp", "cpu"}))
+				return usagef("there is no engine %q%s: %s are", engine, nearest.Hint(engine, conform.Engines), strings.Join(conform.Engines, " and "))
 			}
 			tests, err := conform.Find(args[0])
 			if err != nil {
