@@ -36,6 +36,7 @@ type Progress func(stage string, done float64)
 // Summary is what there is to say of an artifact: rows of a table.
 type Summary struct {
 	Rows     [][2]string
+	Notes    []string // what passes have to tell, a line each
 	Warnings []string
 }
 

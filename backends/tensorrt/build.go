@@ -21,6 +21,7 @@ type Report struct {
 	PeakRSS  int64         // most memory of the builder process in bytes
 	Warnings []string      // what the library warned of, each once
 	Table    Table         // what became of each op; of Compile only
+	Accuracy []Accuracy    // of the outputs, where Options ask for it; of Compile only
 }
 
 // Build builds a plan from an ONNX model.

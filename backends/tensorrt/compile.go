@@ -12,6 +12,7 @@ import (
 	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
 	"github.com/hone-ml/hone/backends/tensorrt/legalize"
 	"github.com/hone-ml/hone/frontend/onnx"
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/internal/mmap"
 	"github.com/hone-ml/hone/ir"
 )
@@ -23,11 +24,19 @@ type Table = legalize.Table
 // level, without building and without NVIDIA's library. Where it will refuse
 // some, the error is a *legalize.RefusedError and the table is whole all the same.
 func Explain(ctx context.Context, m *ir.Module, o Options) (Table, error) {
-	return legalize.Run(ctx, m.Clone(), o.legalizing())
+	table, _, err := o.legalize(ctx, m.Clone())
+	return table, err
 }
 
-func (o Options) legalizing() legalize.Options {
-	return legalize.Options{SM: o.SM, Precision: o.Precision, KeepOps: o.KeepOps, KeepNames: o.KeepNames}
+// legalize rewrites m, and returns the calibration data that it read for that.
+func (o Options) legalize(ctx context.Context, m *ir.Module) (table Table, batches []calibrate.Batch, err error) {
+	if o.Calibrate != "" {
+		if batches, err = calibrate.Load(o.Calibrate, m.Main().Body.Args); err != nil {
+			return nil, nil, err
+		}
+	}
+	table, err = legalize.Run(ctx, m, legalize.Options{SM: o.SM, Precision: o.Precision, Keep: o.Keep, Batches: batches, Choice: o.Choice, Note: o.Note})
+	return table, batches, err
 }
 
 // Compile legalizes a module of the core level and builds a plan of it. What
@@ -58,10 +67,17 @@ func CompileFile(ctx context.Context, m *ir.Module, planPath string, o Options) 
 }
 
 func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Report, error) {
+	original := m
 	m = m.Clone()
-	table, err := legalize.Run(ctx, m, o.legalizing())
+	table, batches, err := o.legalize(ctx, m)
 	if err != nil {
 		return nil, err
+	}
+	var costs []Accuracy
+	if o.Accuracy {
+		if costs, err = accuracy(ctx, original, m, batches, o); err != nil {
+			return nil, err
+		}
 	}
 	in, err := memoryFile("model", nil)
 	if err != nil {
@@ -88,7 +104,7 @@ func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Repor
 	if err != nil {
 		return nil, err
 	}
-	rep.Table = table
+	rep.Table, rep.Accuracy = table, costs
 	return rep, nil
 }
 

@@ -124,7 +124,7 @@ func TestExplain(t *testing.T) {
 	require.ErrorAs(t, err, &refused, "refused before the library is looked for")
 
 	m = open(t, "hf_bert", []string{"input_ids=2x16", "attention_mask=2x16"})
-	table, err = Explain(t.Context(), m, Options{SM: []int{86}, Precision: "fp16", KeepOps: []string{"Softmax"}})
+	table, err = Explain(t.Context(), m, Options{SM: []int{86}, Precision: "fp16", Keep: "Softmax"})
 	require.NoError(t, err)
 	precision := map[string]string{}
 	for _, r := range table {

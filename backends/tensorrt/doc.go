@@ -17,6 +17,34 @@
 // the ONNX model decide the precision, so mixed precision is a matter of casts
 // in the model, not of a flag.
 //
+// # Precisions
+//
+// Options.Precision (hone compile --precision) is a float type, or a format of
+// few bits for the layers that have constant weights (Conv, ConvTranspose,
+// Gemm, MatMul), alone or with the float type of all else: int8+fp16.
+//
+//	fp32   from 7.5, where it has no matrix products; TF32 where the GPU has it
+//	fp16   from 7.5   casts inserted; what loses its range by nature stays in float32
+//	bf16   from 8.0   the same, with the range of float32
+//	int8   from 7.5   Q/DQ pairs, zero points of zero, from calibration data (--calibrate); int8+fp16 on 7.5
+//	fp8    from 8.9   the same in E4M3
+//	int4   from 8.0   weights of matrices alone, a scale for 128 numbers, or 32; no data needed
+//
+// These are compute capabilities; all library versions with a slot table take
+// all of them. What a capability lacks is refused before the build.
+//
+// Ops stay in float32 where Options.Keep (--keep) matches their ONNX name or
+// operator, and by measure: with calibration data, those that overflow;
+// with Options.Choice (--keep-worst, --keep-under), also those that lose most by
+// themselves, see package passes/precision. --explain says which, and why.
+//
+// Report.Accuracy is what a precision costs: the signal-to-noise ratio of the
+// model as it is handed to TensorRT, both run by the reference interpreter. It
+// rounds where TensorRT has to and accumulates in float32; what a GPU does
+// beyond that (TF32, order of sums) it does not know.
+//
+// # Plans and GPUs
+//
 // ReadPlan reads a plan without any library. The package knows nothing of how
 // kernels of hone's own are written (codegen/ptx).
 package tensorrt

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
+	"github.com/hone-ml/hone/passes/precision"
 )
 
 // Options says how to build a plan. The zero value needs at least SM.
@@ -26,9 +27,12 @@ type Options struct {
 	Verbose  bool
 
 	// For Compile and Explain, which legalize; Build takes the ONNX as it is.
-	Precision string   // "fp32" (or empty; TF32 where the GPU has it), "fp16" or "bf16"
-	KeepOps   []string // operators to keep in float32
-	KeepNames []string // ONNX nodes to keep in float32, as shell patterns
+	Precision string           // fp32 (or empty; TF32 where the GPU has it), fp16, bf16; int8, fp8 or int4 for the layers with constant weights, or as int8+fp16
+	Keep      string           // ops to keep in float32: names of ONNX nodes or operators, | between them, * for any text
+	Calibrate string           // calibration data, as calibrate.Load reads it; int8 and fp8 need it, fp16 and bf16 measure with it
+	Choice    precision.Choice // more ops to keep in float32 by measure
+	Accuracy  bool             // measure what the precision costs, on the interpreter
+	Note      func(string)     // called with what the passes have to tell
 
 	stop, crash string // phases to cancel and to fault in, for tests
 }

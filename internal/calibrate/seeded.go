@@ -42,37 +42,73 @@ func Random(name string, d tensor.DType, shape []int, seed uint64) (*tensor.Tens
 }
 
 // Seeded makes n batches of random inputs for a function with the arguments
-// args, dims that they leave open taken as 1: for those who have no data.
-func Seeded(args []*ir.Value, n int) ([]Batch, error) {
+// args, of the shapes given by name, else of their types, dims that those leave
+// open taken as 1: for who has no data.
+func Seeded(args []*ir.Value, n int, shapes map[string][]int64) ([]Batch, error) {
 	var batches []Batch
 	for i := range n {
 		b := make(Batch, len(args))
 		for j, a := range args {
-			if !a.Type.IsTensor() || !a.Type.Ranked || a.Type.DType == tensor.String || a.Type.DType.IsComplex() {
-				return nil, fmt.Errorf("input %q is %s, which is not made at random: give calibration data", a.Name, a.Type)
-			}
-			shape := make([]int, len(a.Type.Dims))
-			for k, d := range a.Type.Dims {
-				shape[k] = 1
-				if size, ok := d.Int(); ok {
-					shape[k] = int(size)
-				}
-			}
-			t, err := Random(a.Name, a.Type.DType, shape, uint64(i*len(args)+j))
+			shape, err := shapeOf(a, shapes[a.Name])
 			if err != nil {
 				return nil, err
 			}
-			b[j] = t
+			if b[j], err = Random(a.Name, a.Type.DType, shape, uint64(i*len(args)+j)); err != nil {
+				return nil, err
+			}
 		}
 		batches = append(batches, b)
 	}
 	return batches, nil
 }
 
+func shapeOf(a *ir.Value, given []int64) (shape []int, err error) {
+	if !a.Type.IsTensor() || given == nil && !a.Type.Ranked || a.Type.DType == tensor.String || a.Type.DType.IsComplex() {
+		return nil, fmt.Errorf("input %q is %s, which is not made at random: give data for it", a.Name, a.Type)
+	}
+	for _, n := range given {
+		shape = append(shape, int(n))
+	}
+	if given != nil {
+		return shape, nil
+	}
+	for _, d := range a.Type.Dims {
+		n, ok := d.Int()
+		if !ok {
+			n = 1
+		}
+		shape = append(shape, int(n))
+	}
+	return shape, nil
+}
+
 // LoadOrSeeded reads the batches at path, or makes n at random where there is none.
 func LoadOrSeeded(path string, args []*ir.Value, n int) ([]Batch, error) {
 	if path == "" {
-		return Seeded(args, n)
+		return Seeded(args, n, nil)
 	}
 	return Load(path, args)
+}
+
+// As returns the batches in the element types of args, for a module whose inputs have become narrower.
+func As(batches []Batch, args []*ir.Value) ([]Batch, error) {
+	out := make([]Batch, len(batches))
+	for i, b := range batches {
+		if len(b) != len(args) {
+			return nil, fmt.Errorf("calibration batch %d has %d inputs, the model takes %d", i, len(b), len(args))
+		}
+		out[i] = append(Batch{}, b...)
+		for j, a := range args {
+			t, ok := b[j].(*tensor.Tensor)
+			if !ok || !a.Type.IsTensor() || t.DType == a.Type.DType {
+				continue
+			}
+			c, err := ref.Cast(t, a.Type.DType, ref.CastOptions{})
+			if err != nil {
+				return nil, err
+			}
+			out[i][j] = c
+		}
+	}
+	return out, nil
 }

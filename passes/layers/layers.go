@@ -144,6 +144,23 @@ func (ps Patterns) MatchOp(op *ir.Op) bool {
 	return ps.match(append(opNames(op), op.Name), make([]bool, len(ps)))
 }
 
+// Check is an error where a pattern matches no op of the module: a name misspelt.
+func (ps Patterns) Check(m *ir.Module) error {
+	used := make([]bool, len(ps))
+	for _, f := range m.Funcs {
+		f.Body.Walk(func(op *ir.Op) bool {
+			ps.match(append(opNames(op), op.Name), used)
+			return true
+		})
+	}
+	for i, u := range used {
+		if !u {
+			return fmt.Errorf("%q matches no operation of the model", ps[i].text)
+		}
+	}
+	return nil
+}
+
 func (ps Patterns) match(names []string, used []bool) bool {
 	hit := false
 	for i, p := range ps {

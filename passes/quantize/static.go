@@ -17,11 +17,13 @@ import (
 // their float32 type, so any runtime may fuse as much as it can, and none has
 // to.
 func (p *pass) static(c *passes.Context, m *ir.Module, found []layers.Layer) (changed bool, err error) {
-	batches := p.Batches
-	if batches == nil {
-		if batches, err = calibrate.Load(p.Calibration, m.Main().Body.Args); err != nil {
-			return false, err
-		}
+	args := m.Main().Body.Args
+	batches, err := calibrate.As(p.Batches, args)
+	if p.Batches == nil {
+		batches, err = calibrate.Load(p.Calibration, args)
+	}
+	if err != nil {
+		return false, err
 	}
 	inputs := map[*ir.Value]bool{}
 	for _, l := range found {

@@ -7,18 +7,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
 	_ "github.com/hone-ml/hone/passes/all" // the pipelines that the model goes through first
+	"github.com/hone-ml/hone/passes/layers"
+	"github.com/hone-ml/hone/passes/precision"
 	"github.com/hone-ml/hone/tensor"
 )
 
 // Options says what to legalize for.
 type Options struct {
-	SM        []int    // compute capabilities
-	Precision string   // "fp32" (or empty), "fp16" or "bf16"
-	KeepOps   []string // operators to keep in float32
-	KeepNames []string // ONNX nodes to keep in float32, shell patterns
+	SM        []int             // compute capabilities
+	Precision string            // see ParseFormat; empty for fp32
+	Keep      string            // ops to keep in float32: names or operator types, | between them, * for any text
+	Batches   []calibrate.Batch // calibration data; with a float type, ops are measured and stay in float32 where they overflow
+	Choice    precision.Choice  // more ops to keep by measure, on random inputs where there are no batches
+	Note      func(string)      // called with what the passes have to tell, if set
 }
 
 // Row is one op of the legalized module in a Table.
@@ -26,6 +31,7 @@ type Row struct {
 	Op        string
 	Name      string // of the ONNX nodes it came from
 	Precision string // of its first result
+	Kept      string // why it stays in float32, where it was measured
 	Rewritten string // the pass that made it, empty where it is the model's own
 	Refused   string // why TensorRT will not take it, empty where nothing is known against it
 }
@@ -52,6 +58,8 @@ func (t Table) String() string {
 		switch {
 		case r.Refused != "":
 			verdict = "REFUSED: " + r.Refused
+		case r.Kept != "":
+			verdict = "taken, in float32: " + r.Kept
 		case r.Rewritten != "":
 			verdict = "taken, written by " + r.Rewritten
 		}
@@ -80,64 +88,87 @@ func (e *RefusedError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Passes lists the passes, in order. The model's own optimizations come first
+// legalizing is one run: what the passes learn and the table tells.
+type legalizing struct {
+	Options
+	exact     map[string]bool   // ONNX nodes whose results have to keep their precision
+	rewritten map[string]string // by ONNX node, the pass
+	kept      map[*ir.Op]string // measured, and why it stays in float32
+}
+
+// passes lists the passes, in order. The model's own optimizations come first
 // and stay out of composites: TensorRT finds its fusions in plain operators.
-// What comes of the ONNX nodes in exact, which may still grow while the passes
-// run, keeps its precision.
-func Passes(o Options, exact map[string]bool) ([]passes.Pass, error) {
-	var out []passes.Pass
-	parse := func(text string) error {
-		p, err := passes.ParsePipeline(text)
-		if err == nil {
-			out = append(out, p)
-		}
-		return err
-	}
-	if err := parse("fix(O1,trt-constant-if),trt-types,trt-quantized"); err != nil {
+func (l *legalizing) passes() ([]passes.Pass, error) {
+	f, err := ParseFormat(l.Precision, l.SM)
+	if err != nil {
 		return nil, err
 	}
-	switch o.Precision {
-	case "", "fp32":
-	case "fp16":
-		out = append(out, Precision(tensor.Float16, o.KeepOps, o.KeepNames, exact))
-	case "bf16":
-		out = append(out, Precision(tensor.BFloat16, o.KeepOps, o.KeepNames, exact))
-	default:
-		return nil, fmt.Errorf("precision %q is not known to TensorRT's backend: fp32, fp16 or bf16", o.Precision)
+	keep := layers.ParsePatterns(l.Keep)
+	quantize, err := f.layersPass(l.Options, keep)
+	if err != nil {
+		return nil, err
 	}
-	return out, parse("fix(cse,dce)")
+	var out []passes.Pass
+	add := func(text string) {
+		p, e := passes.ParsePipeline(text)
+		if out = append(out, p); e != nil {
+			err = e
+		}
+	}
+	add("fix(O1,trt-constant-if),trt-types")
+	out = append(out, passes.Func("trt-keep", func(_ *passes.Context, m *ir.Module) (bool, error) { return false, keep.Check(m) }))
+	if quantize != nil {
+		add("fold-batchnorm")
+		out = append(out, quantize)
+	}
+	add("trt-quantized")
+	if f.Float != tensor.Float32 {
+		o := l.Options
+		if f.Layers != "" {
+			o.Batches = nil // spent on the layers
+		}
+		out = append(out, Precision(f.Float, o, l.exact, l.kept))
+	}
+	add("fix(cse,dce)")
+	return out, err
 }
 
 // Run legalizes a module in place. It returns the table of what becomes of
 // each op, with a *RefusedError where some are refused.
 func Run(ctx context.Context, m *ir.Module, o Options) (Table, error) {
-	exact := map[string]bool{}
-	list, err := Passes(o, exact)
+	l := &legalizing{Options: o, exact: map[string]bool{}, rewritten: map[string]string{}, kept: map[*ir.Op]string{}}
+	list, err := l.passes()
 	if err != nil {
 		return nil, err
 	}
-	rewritten := map[string]string{}
 	c := passes.NewContext(ctx)
 	c.OnApply = func(a passes.Application) {
 		if strings.HasPrefix(a.Pass, "trt-") && a.Pass != "trt-precision" {
 			for _, n := range a.Op.Loc {
-				rewritten[n] = a.Pass
+				l.rewritten[n] = a.Pass
 				// Sums of products of bytes leave float16 at once.
-				exact[n] = exact[n] || slices.Contains([]string{"MatMulInteger", "ConvInteger", "DynamicQuantizeLinear"}, a.Op.Name)
+				l.exact[n] = l.exact[n] || slices.Contains([]string{"MatMulInteger", "ConvInteger", "DynamicQuantizeLinear"}, a.Op.Name)
 			}
 		}
 	}
-	if _, err := passes.NewPipeline(list...).Run(c, m); err != nil {
+	_, err = passes.NewPipeline(list...).Run(c, m)
+	if o.Note != nil {
+		for _, n := range c.Notes {
+			o.Note(n)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	table := tableOf(m, o.SM, rewritten)
+	table := l.table(m)
 	if r := table.Refused(); len(r) > 0 {
 		return table, &RefusedError{r}
 	}
 	return table, nil
 }
 
-func tableOf(m *ir.Module, sm []int, rewritten map[string]string) (t Table) {
+func (l *legalizing) table(m *ir.Module) (t Table) {
+	sm := l.SM
 	for _, in := range m.Main().Body.Args {
 		if r := typeReason(in.Type, sm); r != "" {
 			t = append(t, Row{Op: "input", Name: in.Name, Refused: r})
@@ -148,12 +179,12 @@ func tableOf(m *ir.Module, sm []int, rewritten map[string]string) (t Table) {
 			if op.Name == ir.YieldName || op.Name == ir.ConstantName && typeReason(op.Result(0).Type, sm) == "" {
 				return true
 			}
-			r := Row{Op: op.Name, Name: strings.Join(op.Loc, " "), Refused: Reason(op, sm)}
+			r := Row{Op: op.Name, Name: strings.Join(op.Loc, " "), Kept: l.kept[op], Refused: Reason(op, sm)}
 			if op.NumResults() > 0 {
 				r.Precision = op.Result(0).Type.DType.String()
 			}
 			for _, n := range op.Loc {
-				if p := rewritten[n]; p != "" {
+				if p := l.rewritten[n]; p != "" {
 					r.Rewritten = p
 				}
 			}

@@ -161,7 +161,7 @@ func TestPrecision(t *testing.T) {
 		m := parse(t, body)
 		x, i := normal(2, 4, 8), tensor.New(tensor.Int64, 4, 8)
 		before := run(t, m, x, i)
-		list := passes.NewPipeline(Precision(to, nil, []string{"sec*"}, map[string]bool{"third": true}), must(passes.ParsePipeline("dce")))
+		list := passes.NewPipeline(Precision(to, Options{Keep: "sec*"}, map[string]bool{"third": true}, nil), must(passes.ParsePipeline("dce")))
 		ctx := passes.NewContext(t.Context())
 		ctx.VerifyEach = true
 		_, err := list.Run(ctx, m)

@@ -1,14 +1,17 @@
 package legalize
 
 import (
-	"path"
+	"maps"
 	"slices"
-	"strings"
 
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/internal/float16"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/passes/layers"
+	"github.com/hone-ml/hone/passes/precision"
+	"github.com/hone-ml/hone/ref"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -17,7 +20,7 @@ import (
 var keptOps = []string{
 	"Pow", "Exp", "Log", "ReduceSumSquare", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSum", "ReduceProd",
 	"CumSum", "CumProd", "Range", "RoiAlign", "NonMaxSuppression", "GridSample", "STFT", "DFT", "LRN", "LpPool", "GlobalLpPool",
-	"Einsum", "QuantizeLinear", "DequantizeLinear", "Cast", "CastLike", "ConstantOfShape", "EyeLike",
+	"Einsum", "Cast", "CastLike", "ConstantOfShape", "EyeLike",
 	"InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "MeanVarianceNormalization", "LpNormalization",
 	"Mod", "TopK", "ArgMax", "ArgMin",
 }
@@ -25,16 +28,19 @@ var keptOps = []string{
 // keptBFloat16 stay in float32 where the rest becomes bfloat16: TensorRT has no kernels for them.
 var keptBFloat16 = []string{"ConvTranspose", "GRU", "HardSwish", "HardSigmoid"}
 
-// narrowOperands are the operands that become narrow, where that is not all of them.
-var narrowOperands = map[string][]int{"Resize": {0}, "Upsample": {0}, "OneHot": {}, "Pad": {0, 2}}
+// narrowOperands are the operands that become narrow, where that is not all of
+// them. Scales keep their float32: small ones are below what float16 has.
+var narrowOperands = map[string][]int{"Resize": {0}, "Upsample": {0}, "OneHot": {}, "Pad": {0, 2}, "QuantizeLinear": {0}, "DequantizeLinear": {}}
 
-// precision rewrites float32 arithmetic to a narrow float type.
-type precision struct {
+// narrowing rewrites float32 arithmetic to a narrow float type.
+type narrowing struct {
 	*passes.Context
 	to      tensor.DType
-	ops     []string // kept by operator
-	names   []string // kept by the ONNX node's name; shell patterns
+	keep    layers.Patterns
+	batches []calibrate.Batch // to measure with
+	choice  precision.Choice
 	exact   map[string]bool
+	kept    map[*ir.Op]string // by measure
 	narrow  map[*ir.Value]*ir.Value
 	changed bool
 }
@@ -45,30 +51,29 @@ func init() {
 		Help: "compute in float16 or bfloat16 by inserting casts, inputs and outputs staying float32",
 		Options: []passes.Option{
 			{Name: "to", Default: "f16", Type: passes.OneOf("f16", "bf16"), Help: "f16 or bf16"},
-			{Name: "keep-ops", Help: "more operators to keep in float32, separated by |"},
-			{Name: "keep-names", Help: "ONNX nodes to keep in float32, as shell patterns separated by |"},
+			{Name: "keep", Help: "ops to keep in float32: names or operator types, | between them, * for any text"},
 		},
 		New: func(o passes.Options) (passes.Pass, error) {
 			to, _ := tensor.ParseDType(o["to"])
-			return Precision(to, split(o["keep-ops"]), split(o["keep-names"]), nil), nil
+			return Precision(to, Options{Keep: o["keep"]}, nil, nil), nil
 		},
 	})
 }
 
-func split(list string) []string {
-	if list == "" {
-		return nil
-	}
-	return strings.Split(list, "|")
-}
-
 // Precision is the pass that computes in a narrow float type: tensor.Float16
-// or tensor.BFloat16. Ops of keepOps, those of names that match keepNames, and
-// those that lose too much by nature stay in float32, and so does what came of
-// the ONNX nodes that exact names.
-func Precision(to tensor.DType, keepOps, keepNames []string, exact map[string]bool) passes.Pass {
+// or tensor.BFloat16. Ops that o.Keep matches, those that are measured to lose
+// too much, and those that do so by nature stay in float32, and so does what came of
+// the ONNX nodes that exact names. What was kept by measure is put down in kept.
+func Precision(to tensor.DType, o Options, exact map[string]bool, kept map[*ir.Op]string) passes.Pass {
 	return passes.Func("trt-precision", func(c *passes.Context, m *ir.Module) (bool, error) {
-		p := &precision{Context: c, to: to, ops: keepOps, names: keepNames, exact: exact, narrow: map[*ir.Value]*ir.Value{}}
+		p := &narrowing{Context: c, to: to, keep: layers.ParsePatterns(o.Keep), batches: o.Batches, choice: o.Choice, exact: exact, narrow: map[*ir.Value]*ir.Value{}}
+		var err error
+		if p.kept, err = p.measured(m); err != nil {
+			return false, err
+		}
+		if kept != nil {
+			maps.Copy(kept, p.kept)
+		}
 		for _, f := range m.Funcs {
 			if err := p.block(f.Body); err != nil {
 				return p.changed, err
@@ -78,7 +83,7 @@ func Precision(to tensor.DType, keepOps, keepNames []string, exact map[string]bo
 	})
 }
 
-func (p *precision) block(b *ir.Block) error {
+func (p *narrowing) block(b *ir.Block) error {
 	for op := b.First(); op != nil; {
 		next := op.Next()
 		for _, r := range op.Regions {
@@ -99,23 +104,31 @@ func (p *precision) block(b *ir.Block) error {
 }
 
 // takes reports whether op is float32 arithmetic that may become narrow.
-func (p *precision) takes(op *ir.Op) bool {
-	if op.Name == ir.YieldName || op.Name == ir.ConstantName || len(op.Regions) > 0 || slices.Contains(keptOps, op.Name) || slices.Contains(p.ops, op.Name) {
+func (p *narrowing) takes(op *ir.Op) bool {
+	if op.Name == ir.YieldName || op.Name == ir.ConstantName || len(op.Regions) > 0 || p.kept[op] != "" || p.keep.MatchOp(op) {
 		return false
 	}
-	impl := ops.Lookup(op.Name)
-	if impl == nil || impl.Traits != 0 {
+	switch op.Name {
+	case "QuantizeLinear": // where what it rounds is narrow already
+		return p.narrow[op.Operand(0)] != nil
+	case "DequantizeLinear":
+		if op.Operand(0).Type.DType == tensor.Int4 && !p.holds(op.Operand(1)) {
+			return false
+		}
+		return isF32(op.Result(0)) && slices.ContainsFunc(op.Result(0).Uses(), func(u ir.Use) bool { return p.takes(u.Op) && narrows(u.Op.Name, u.Index) })
+	}
+	if impl := ops.Lookup(op.Name); impl == nil || impl.Traits != 0 || slices.Contains(keptOps, op.Name) {
 		return false
 	}
 	if p.to == tensor.BFloat16 && slices.Contains(keptBFloat16, op.Name) {
 		return false
 	}
+	if slices.ContainsFunc(op.Loc, func(n string) bool { return p.exact[n] }) {
+		return false
+	}
 	wide := false
 	for i, v := range op.Operands() {
-		if v == nil {
-			continue
-		}
-		if !isF32(v) || !narrows(op.Name, i) {
+		if v == nil || !isF32(v) || !narrows(op.Name, i) {
 			continue
 		}
 		if fromInteger(v) && p.to == tensor.Float16 {
@@ -123,17 +136,17 @@ func (p *precision) takes(op *ir.Op) bool {
 		}
 		wide = true
 	}
-	for _, n := range op.Loc {
-		if p.exact[n] {
-			return false
-		}
-		for _, pattern := range p.names {
-			if ok, _ := path.Match(pattern, n); ok || pattern == n {
-				return false
-			}
-		}
-	}
 	return wide
+}
+
+// holds reports whether the narrow type has a constant's numbers at full precision.
+func (p *narrowing) holds(scale *ir.Value) bool {
+	d := scale.Data()
+	if d == nil {
+		return false
+	}
+	t, err := d.Tensor()
+	return err == nil && (p.to != tensor.Float16 || !slices.ContainsFunc(ref.Float64s(t), func(f float64) bool { return f < 0x1p-14 || f > 65504 }))
 }
 
 // fromInteger reports whether v is a cast from integers that may be larger than float16 reaches: sums of products of
@@ -156,7 +169,7 @@ func narrows(op string, operand int) bool {
 
 // rewrite builds the narrow form of op. What follows finds the narrow result in p.narrow; all else reads the
 // cast back to float32, which falls away where nothing does.
-func (p *precision) rewrite(r *passes.Rewriter, op *ir.Op) []*ir.Value {
+func (p *narrowing) rewrite(r *passes.Rewriter, op *ir.Op) []*ir.Value {
 	operands := slices.Clone(op.Operands())
 	for i, v := range operands {
 		if v != nil && isF32(v) && narrows(op.Name, i) {
@@ -171,7 +184,16 @@ func (p *precision) rewrite(r *passes.Rewriter, op *ir.Op) []*ir.Value {
 		}
 		types = append(types, t)
 	}
-	n := r.Builder.Op(op.Name, operands, types, op.Attrs...)
+	attrs := op.Attrs
+	if op.Name == "DequantizeLinear" {
+		if operands[0].Type.DType == tensor.Int4 {
+			operands[1] = p.narrowed(r, operands[1]) // TensorRT wants scales of blocks to have the type of the result
+		} else {
+			attrs = slices.Clone(attrs)
+			attrs.Set("output_dtype", int64(p.to))
+		}
+	}
+	n := r.Builder.Op(op.Name, operands, types, attrs...)
 	var out []*ir.Value
 	for i, res := range op.Results() {
 		v := n.Result(i)
@@ -187,7 +209,7 @@ func (p *precision) rewrite(r *passes.Rewriter, op *ir.Op) []*ir.Value {
 }
 
 // narrowed is the narrow form of a float32 value: that which it was widened from, a constant of its own, or a cast.
-func (p *precision) narrowed(r *passes.Rewriter, v *ir.Value) *ir.Value {
+func (p *narrowing) narrowed(r *passes.Rewriter, v *ir.Value) *ir.Value {
 	if n := p.narrow[v]; n != nil {
 		return n
 	}

@@ -88,6 +88,9 @@ func (f *compileFlags) runBackend(cmd *cobra.Command, a *app, path string) error
 	for _, w := range s.Warnings {
 		fmt.Fprintln(a.err, "warning:", w)
 	}
+	for _, n := range s.Notes {
+		fmt.Fprintln(a.out, n)
+	}
 	table := append(rows{{b.Name(), out}}, s.Rows...)
 	table.print(a.out)
 	return nil
