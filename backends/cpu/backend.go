@@ -52,7 +52,7 @@ func (backend) Explain(ctx context.Context, m *ir.Module, _ passes.Options) (str
 		how := "kernel"
 		if restores(op) {
 			how = "at load"
-		} else if drivers[op.Name] == nil && !aliases[op.Name] && !isPointwise(op) {
+		} else if !hasKernel(op) {
 			how = "reference"
 		}
 		fmt.Fprintf(&b, "%-9s  %-20s  %s\n", how, op.Name, strings.Join(op.Loc, "+"))

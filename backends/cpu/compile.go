@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/fuse"
 
@@ -38,19 +39,36 @@ func mustPass(name string, options passes.Options) passes.Pass {
 	return p
 }
 
-// each makes a pass of a function that looks at one op of the main body.
+// each makes a pass of a function that looks at one op of the main body and
+// of the regions that are bodies of their own.
 func each(f func(c *passes.Context, op *ir.Op) (bool, error)) func(*passes.Context, *ir.Module) (bool, error) {
 	return func(c *passes.Context, m *ir.Module) (bool, error) {
 		changed := false
-		for op := range m.Main().Body.Ops() {
+		err := eachOp(m.Main().Body, func(op *ir.Op) error {
 			ok, err := f(c, op)
 			changed = changed || ok
-			if err != nil {
-				return changed, err
+			return err
+		})
+		return changed, err
+	}
+}
+
+// eachOp visits the ops of a block and of the regions below it, but not what
+// is inside of fused ops. The op at hand may be erased.
+func eachOp(b *ir.Block, f func(op *ir.Op) error) error {
+	for op := range b.Ops() {
+		if op.Name != ops.FusedName {
+			for _, r := range op.Regions {
+				if err := eachOp(r, f); err != nil {
+					return err
+				}
 			}
 		}
-		return changed, nil
+		if err := f(op); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // expandGemm turns Gemm into the MatMul and Add that kernels are made for.

@@ -12,8 +12,14 @@ import (
 // work on blocks of 16 channels, and what can follow them in that layout does;
 // everything else is row-major.
 func assignLayouts(c *passes.Context, m *ir.Module) (bool, error) {
+	return assignBlock(c, m.Main().Body)
+}
+
+// assignBlock assigns the layouts of a block. Regions that are bodies of their
+// own read row-major values and yield them.
+func assignBlock(c *passes.Context, b *ir.Block) (bool, error) {
 	l := &layouts{Context: c, twins: map[*ir.Value]*ir.Value{}}
-	for op := range m.Main().Body.Ops() {
+	for op := range b.Ops() {
 		if err := l.op(op); err != nil {
 			return l.changed, err
 		}
@@ -49,9 +55,15 @@ func (l *layouts) op(op *ir.Op) error {
 		setLayout(op)
 		l.changed = true
 	}
+	if op.Name == ops.FusedName {
+		return nil
+	}
 	for _, r := range op.Regions {
-		if op.Name != ops.FusedName {
-			l.region(r, op)
+		l.region(r, op)
+		changed, err := assignBlock(l.Context, r)
+		l.changed = l.changed || changed
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -192,25 +192,22 @@ func gemmWeights(op *ir.Op, w *ir.Value) (k, n int, ok bool) {
 // lowerAnchors turns Conv and MatMul with constant weights into cpu.Conv and
 // cpu.Gemm with packed ones, inside of fused ops too.
 func lowerAnchors(c *passes.Context, m *ir.Module) (bool, error) {
-	changed := false
 	spare := winogradBudget
-	for op := range m.Main().Body.Ops() {
-		ok, err := lowerAnchor(c, op, nil, &spare)
-		if err != nil {
+	return each(func(c *passes.Context, op *ir.Op) (bool, error) {
+		changed, err := lowerAnchor(c, op, nil, &spare)
+		body := op.Region(ops.FusedRegion)
+		if err != nil || body == nil || op.Name != ops.FusedName {
 			return changed, err
 		}
-		changed = changed || ok
-		if body := op.Region(ops.FusedRegion); body != nil && op.Name == ops.FusedName {
-			for inner := range body.Ops() {
-				ok, err := lowerAnchor(c, inner, op, &spare)
-				if err != nil {
-					return changed, err
-				}
-				changed = changed || ok
+		for inner := range body.Ops() {
+			ok, err := lowerAnchor(c, inner, op, &spare)
+			if err != nil {
+				return changed, err
 			}
+			changed = changed || ok
 		}
-	}
-	return changed, nil
+		return changed, nil
+	})(c, m)
 }
 
 // Winograd packs weights into four times their bytes, which start-up and caches

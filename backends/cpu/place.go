@@ -21,6 +21,9 @@ type place struct {
 	// permuted; nil where the elements are dense.
 	strides []int
 
+	argument bool // a value that comes from outside of the plan
+	outside  bool // and whose memory is that of the plan around
+
 	of     *place // the place whose memory this one shares, nil for its own
 	offset int    // in the arena
 	data   []byte // of a constant: its memory, outside of the arena

@@ -3,6 +3,7 @@ package cpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
@@ -12,16 +13,21 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-// plan is a module bound to the shapes of its inputs: a list of steps, and an
-// arena in which every value of known shape has its place.
+// plan is a function bound to the shapes of its inputs: a list of steps, and an
+// arena in which every value of known shape has its place. Regions are plans
+// whose arenas are parts of it; what waits for sizes that a run tells is bound
+// when they are known, in the tail.
 type plan struct {
 	fn      *ir.Func
+	set     *rt.Set
 	steps   []step
 	inputs  []*place
 	arena   rt.Mem
+	owned   bool // the arena is no part of another plan's
 	places  map[*ir.Value]*place
-	dynamic map[*ir.Value]tensor.Value // values whose shape only the run tells
+	dynamic map[*ir.Value]tensor.Value // values without a place: their shape only the run tells
 	fixed   map[*ir.Value]tensor.Value // string constants
+	tail    *tail
 	shapes  [][]int
 	run     rt.Run
 	keep    []any // memory that works point to
@@ -29,69 +35,159 @@ type plan struct {
 	need    int // bytes of scratch memory
 }
 
-// step is one op: works for the pool, or an evaluation.
+// step is one op: works for the pool, plans of its regions, or an evaluation.
 type step struct {
-	op    *ir.Op
-	works []rt.Work
-	eval  *interp.Program // where no driver computes the op
-	why   error           // why not
+	op      *ir.Op
+	works   []rt.Work
+	control control
+	eval    *interp.Program // where no driver computes the op
+	why     error           // why not
 }
 
 // binder makes a plan.
 type binder struct {
 	*plan
-	known  *restored
-	set    *rt.Set
-	env    map[string]int64
-	shapes *ops.Shapes
-	step   int // the number of the op at hand
+	ahead   *restored // values that are known when a session starts
+	env     map[string]int64
+	shapes  *ops.Shapes
+	depth   int // of plans within plans
+	pending []*ir.Op
+	control map[*ir.Op]control
+	rooms   map[*ir.Op]*place   // memory of the plans of regions
+	told    map[*ir.Value][]int // shapes that regions tell
+	refused map[*ir.Op]error    // why regions have no plan
+	open    map[*ir.Value]bool  // values whose shape only a run tells
+	folded  int                 // bytes of results known already
+	step    int                 // the number of the op at hand
 }
 
-// bind makes the plan of a function with the values known ahead, for inputs of the given shapes.
-func bind(m *ir.Module, known *restored, set *rt.Set, shapes [][]int) (*plan, error) {
-	b := &binder{
-		plan:   &plan{fn: m.Main(), places: map[*ir.Value]*place{}, dynamic: map[*ir.Value]tensor.Value{}, fixed: map[*ir.Value]tensor.Value{}},
-		known:  known,
-		set:    set,
-		env:    map[string]int64{},
-		shapes: ops.NewShapes(m),
+// bind makes the plan of a module with the values known ahead, for inputs of the given shapes.
+func bind(m *ir.Module, ahead *restored, set *rt.Set, shapes [][]int) (*plan, error) {
+	args := make([]argument, len(shapes))
+	for i, s := range shapes {
+		args[i] = argument{shape: s, known: s != nil}
 	}
-	if err := b.bindInputs(shapes); err != nil {
+	b, err := newBinder(m.Main(), ahead, set, args, 0)
+	if err != nil {
 		return nil, err
 	}
-	var pending []*ir.Op
+	return b.plan, b.finish(nil, nil)
+}
+
+// newBinder gives the values of a function their places.
+func newBinder(fn *ir.Func, ahead *restored, set *rt.Set, args []argument, depth int) (*binder, error) {
+	b := &binder{
+		plan:    &plan{fn: fn, set: set, places: map[*ir.Value]*place{}, dynamic: map[*ir.Value]tensor.Value{}, fixed: map[*ir.Value]tensor.Value{}},
+		ahead:   ahead,
+		env:     map[string]int64{},
+		shapes:  ops.NewShapes(fn.Module()),
+		depth:   depth,
+		control: map[*ir.Op]control{},
+		rooms:   map[*ir.Op]*place{},
+		told:    map[*ir.Value][]int{},
+		refused: map[*ir.Op]error{},
+		open:    map[*ir.Value]bool{},
+	}
+	if err := b.bindInputs(args); err != nil {
+		return nil, err
+	}
+	var waiting []*ir.Op
 	for op := range b.fn.Body.Ops() {
 		if op.Name == ir.YieldName {
-			b.use(op, len(pending))
+			b.use(op, len(b.pending))
 			break
 		}
-		done, err := b.placeResults(op, len(pending))
+		if b.waits(op) {
+			for _, v := range op.Results() {
+				b.open[v] = true
+			}
+			waiting = append(waiting, op)
+			continue
+		}
+		if !b.ahead.ops[op] && b.fold(op) {
+			continue
+		}
+		b.controlled(op)
+		done, err := b.placeResults(op, len(b.pending))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", ops.Describe(op), err)
 		}
 		if done {
 			continue
 		}
-		b.use(op, len(pending))
-		pending = append(pending, op)
+		b.use(op, len(b.pending))
+		b.pending = append(b.pending, op)
 	}
+	if len(waiting) > 0 {
+		for _, op := range waiting {
+			b.use(op, len(b.pending))
+		}
+		b.tail = b.newTail(waiting, fn.Results())
+	}
+	return b, nil
+}
+
+// waits reports whether op reads a value whose shape only a run tells. Its
+// results then wait for the tail.
+func (b *binder) waits(op *ir.Op) bool {
+	isOpen := func(v *ir.Value) bool { return b.open[v] }
+	return slices.ContainsFunc(op.Operands(), isOpen) || slices.ContainsFunc(captured(op), isOpen)
+}
+
+// finish lays the plan out, in memory of its own, and binds its steps. Outer
+// is the plan that has the values ins, those of the last arguments.
+func (b *binder) finish(outer *plan, ins []*ir.Value) error {
+	b.layOut()
+	arena, err := rt.Alloc(b.bytes)
+	if err != nil {
+		return err
+	}
+	b.owned = true
+	b.borrow(outer, ins)
+	b.link(arena)
+	return nil
+}
+
+// layOut gives places their offsets in the arena.
+func (b *binder) layOut() {
 	var roots []*place
 	seen := map[*place]bool{}
 	for _, v := range b.ordered() {
-		if r := b.places[v].root(); r.data == nil && !seen[r] {
+		if r := b.places[v].root(); r.data == nil && !r.outside && !seen[r] {
 			seen[r] = true
 			roots = append(roots, r)
 		}
 	}
-	b.bytes = layOut(roots)
-	var err error
-	if b.arena, err = rt.Alloc(b.bytes); err != nil {
-		return nil, err
+	for i, op := range b.pending {
+		c := b.control[op]
+		if c == nil {
+			continue
+		}
+		room := &place{first: i, last: i}
+		for _, y := range c.bodies() {
+			y.layOut()
+			room.bytes = max(room.bytes, y.bytes)
+		}
+		b.rooms[op] = room
+		roots = append(roots, room)
 	}
-	for i, op := range pending {
+	b.bytes = layOut(roots)
+}
+
+// link binds the steps to memory.
+func (b *binder) link(arena rt.Mem) {
+	b.arena = arena
+	for i, op := range b.pending {
 		b.step = i
 		s := step{op: op}
-		if s.works, s.why = b.kernel(op); s.why != nil {
+		if c := b.control[op]; c != nil {
+			s.control = c
+			for _, y := range c.bodies() {
+				y.borrow(b.plan, y.ins)
+				y.link(arena.Slice(b.rooms[op].offset, y.bytes))
+				b.need = max(b.need, y.need)
+			}
+		} else if s.works, s.why = b.kernel(op); s.why != nil {
 			s.works, s.eval = nil, interp.ForOp(op)
 		}
 		for _, w := range s.works {
@@ -99,7 +195,37 @@ func bind(m *ir.Module, known *restored, set *rt.Set, shapes [][]int) (*plan, er
 		}
 		b.steps = append(b.steps, s)
 	}
-	return b.plan, nil
+}
+
+// knownInts returns the elements of a small tensor of integers where they are
+// known without running.
+func (b *binder) knownInts(v *ir.Value) *tensor.Tensor {
+	if v == nil || v.Data() != nil || !v.Type.IsTensor() || v.Type.DType != tensor.Int64 && v.Type.DType != tensor.Int32 || v.Type.Rank() < 0 || v.Type.Rank() > 1 {
+		return nil
+	}
+	elems, ok := b.ints(v)
+	if !ok {
+		return nil
+	}
+	shape := []int{len(elems)}
+	if v.Type.Rank() == 0 {
+		if shape = nil; len(elems) != 1 {
+			return nil
+		}
+	}
+	return intTensor(v.Type.DType, shape, elems)
+}
+
+func intTensor(d tensor.DType, shape, elems []int) *tensor.Tensor {
+	t := tensor.New(d, shape...)
+	for i, e := range elems {
+		if d == tensor.Int32 {
+			tensor.Of[int32](t)[i] = int32(e)
+		} else {
+			tensor.Of[int64](t)[i] = int64(e)
+		}
+	}
+	return t
 }
 
 // ordered returns the placed values in program order.
@@ -119,52 +245,6 @@ func (b *binder) ordered() []*ir.Value {
 		}
 	}
 	return vs
-}
-
-// bindInputs binds the symbols of the inputs' dims to numbers.
-func (b *binder) bindInputs(shapes [][]int) error {
-	for i, a := range b.fn.Body.Args {
-		if !a.Type.IsTensor() || a.Type.DType == tensor.String || shapes[i] == nil {
-			b.inputs = append(b.inputs, nil)
-			continue
-		}
-		if a.Type.Ranked {
-			if len(shapes[i]) != len(a.Type.Dims) {
-				return fmt.Errorf("input %q has %d dims, the model takes %s", a.Name, len(shapes[i]), a.Type)
-			}
-			for j, d := range a.Type.Dims {
-				if s := d.Symbols(); len(s) == 1 && d.Equal(ir.Sym(s[0])) {
-					if _, ok := b.env[s[0]]; !ok {
-						b.env[s[0]] = int64(shapes[i][j])
-					}
-				}
-			}
-		}
-		p, err := newPlace(a.Type, shapes[i])
-		if err != nil {
-			return fmt.Errorf("input %q: %w", a.Name, err)
-		}
-		b.places[a] = p
-		b.inputs = append(b.inputs, p)
-	}
-	for i, a := range b.fn.Body.Args {
-		if !a.Type.Ranked || b.inputs[i] == nil {
-			continue
-		}
-		for j, d := range a.Type.Dims {
-			if n, err := d.Eval(b.env); err != nil || n != int64(shapes[i][j]) {
-				return &InputError{a.Name, fmt.Sprintf("input %q has shape %v, the model takes %s: dim %d is %s", a.Name, shapes[i], a.Type, j, describeDim(d, n, err))}
-			}
-		}
-	}
-	return nil
-}
-
-func describeDim(d ir.Dim, n int64, err error) string {
-	if _, ok := d.Int(); ok || err != nil {
-		return d.String()
-	}
-	return fmt.Sprintf("%s, which other inputs make %d", d, n)
 }
 
 // shapeOf evaluates the dims of a type, false where only a run can tell them.
@@ -207,17 +287,23 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 			}
 			continue
 		}
-		if b.known.ops[op] {
-			if t := b.known.values[v]; t != nil {
+		if b.ahead.ops[op] {
+			if t := b.ahead.values[v]; t != nil {
 				if err := b.placeConst(v, t); err != nil {
 					return false, err
 				}
 			}
 			continue
 		}
-		shape, ok := b.shapeOf(v.Type)
+		shape, ok := b.told[v], b.told[v] != nil
+		if !ok {
+			shape, ok = b.shapeOf(v.Type)
+		} else {
+			b.reopen(v)
+		}
 		if !ok {
 			done = false
+			b.open[v] = b.depth < maxDepth && v.Type.IsTensor() && v.Type.DType != tensor.String
 			continue
 		}
 		if b.places[v] != nil { // the op before writes it as it is to lie
@@ -246,6 +332,14 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 	return done, nil
 }
 
+// reopen makes the ops behind v wait for the tail, whose types have all the
+// sizes, where v's own type does not tell what is known of its shape.
+func (b *binder) reopen(v *ir.Value) {
+	if _, ok := b.shapeOf(v.Type); !ok {
+		b.open[v] = b.depth < maxDepth
+	}
+}
+
 func (b *binder) placeConst(v *ir.Value, t *tensor.Tensor) error {
 	p, err := newPlace(v.Type.WithLayout(ir.Plain), t.Shape)
 	if err != nil {
@@ -269,26 +363,24 @@ func (b *binder) elements(v *ir.Value, p *place) []byte {
 	if !ok {
 		return nil
 	}
-	t := tensor.New(v.Type.DType, p.shape...)
-	if t.Len() != len(elems) {
+	if product(p.shape) != len(elems) {
 		return nil
 	}
-	for i, e := range elems {
-		if t.DType == tensor.Int32 {
-			tensor.Of[int32](t)[i] = int32(e)
-		} else {
-			tensor.Of[int64](t)[i] = int64(e)
-		}
-	}
-	if t.Data == nil {
+	if len(elems) == 0 {
 		return nothing[:0]
 	}
-	return t.Data
+	return intTensor(v.Type.DType, p.shape, elems).Data
 }
 
 // ints returns the elements of an integer tensor that are known without
 // running: a constant's, or what shape arithmetic makes of bound symbols.
 func (b *binder) ints(v *ir.Value) ([]int, bool) {
+	if v == nil {
+		return nil, false
+	}
+	if t := b.dataOf(v); t != nil && t.Rank() <= 1 && (t.DType == tensor.Int64 || t.DType == tensor.Int32) {
+		return intsOf(t), true
+	}
 	elems, ok := b.shapes.Contents(v)
 	if !ok {
 		return nil, false
@@ -302,6 +394,19 @@ func (b *binder) ints(v *ir.Value) ([]int, bool) {
 		out[i] = int(n)
 	}
 	return out, true
+}
+
+// intsOf returns the elements of an int64 or int32 tensor.
+func intsOf(t *tensor.Tensor) []int {
+	out := make([]int, t.Len())
+	for i := range out {
+		if t.DType == tensor.Int32 {
+			out[i] = int(tensor.Of[int32](t)[i])
+		} else {
+			out[i] = int(tensor.Of[int64](t)[i])
+		}
+	}
+	return out
 }
 
 // aliases are the ops whose result is their first operand's memory.
@@ -361,6 +466,9 @@ var errNoKernel = errors.New("there is no kernel for it")
 
 // kernel returns the works that compute op.
 func (b *binder) kernel(op *ir.Op) ([]rt.Work, error) {
+	if err := b.refused[op]; err != nil {
+		return nil, err
+	}
 	f := drivers[op.Name]
 	if f == nil {
 		if !isPointwise(op) {

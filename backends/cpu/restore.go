@@ -124,26 +124,30 @@ type restored struct {
 // Each value is computed on its own, so that what lies between lives shortly.
 func restore(m *ir.Module) (*restored, error) {
 	r := &restored{map[*ir.Op]bool{}, map[*ir.Value]*tensor.Tensor{}}
-	body := m.Main().Body
-	for op := range body.Ops() {
-		if op.Name != ir.ConstantName && op.Name != ir.YieldName && restores(op) {
-			r.ops[op] = true
-		}
-	}
 	var wanted []*ir.Value
-	for op := range body.Ops() {
-		if !r.ops[op] {
-			continue
+	walkBlock(m.Main().Body, func(body *ir.Block) {
+		if p := body.Parent(); p != nil && p.Name == ops.FusedName {
+			return
 		}
-		for _, v := range op.Results() {
-			for _, u := range v.Uses() {
-				if u.Op.Block() != body || !r.ops[u.Op] {
-					wanted = append(wanted, v)
-					break
+		for op := range body.Ops() {
+			if op.Name != ir.ConstantName && op.Name != ir.YieldName && restores(op) {
+				r.ops[op] = true
+			}
+		}
+		for op := range body.Ops() {
+			if !r.ops[op] {
+				continue
+			}
+			for _, v := range op.Results() {
+				for _, u := range v.Uses() {
+					if u.Op.Block() != body || !r.ops[u.Op] {
+						wanted = append(wanted, v)
+						break
+					}
 				}
 			}
 		}
-	}
+	})
 	results, errs := make([]*tensor.Tensor, len(wanted)), make([]error, len(wanted))
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
@@ -162,6 +166,24 @@ func restore(m *ir.Module) (*restored, error) {
 		r.values[v] = results[i]
 	}
 	return r, nil
+}
+
+// within returns what is known of the copies of values that inner maps.
+func (r *restored) within(inner map[*ir.Value]*ir.Value) *restored {
+	c := &restored{map[*ir.Op]bool{}, map[*ir.Value]*tensor.Tensor{}}
+	for op := range r.ops {
+		for _, v := range op.Results() {
+			if w := inner[v]; w != nil && w.Def() != nil && w.Def().Name == op.Name {
+				c.ops[w.Def()] = true
+			}
+		}
+	}
+	for v, t := range r.values {
+		if w := inner[v]; w != nil {
+			c.values[w] = t
+		}
+	}
+	return c
 }
 
 func restoredValue(v *ir.Value) (*tensor.Tensor, error) {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"fmt"
+	"iter"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,7 +14,6 @@ import (
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/interp"
-	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -39,7 +39,7 @@ type Session struct {
 	module *ir.Module
 	set    *rt.Set
 	opt    Options
-	known  *restored
+	ahead  *restored
 
 	mu     sync.Mutex
 	idle   *list.List // of *plan, the one used last in front
@@ -61,11 +61,11 @@ func NewSession(m *ir.Module, opt Options) (*Session, error) {
 	if opt.CacheBytes == 0 {
 		opt.CacheBytes = defaultCache
 	}
-	known, err := restore(m)
+	ahead, err := restore(m)
 	if err != nil {
 		return nil, err
 	}
-	return &Session{module: m, set: set, opt: opt, known: known, idle: list.New()}, nil
+	return &Session{module: m, set: set, opt: opt, ahead: ahead, idle: list.New()}, nil
 }
 
 func pickSet(tier string) (*rt.Set, error) {
@@ -92,7 +92,7 @@ func (s *Session) Run(ctx context.Context, inputs []tensor.Value) ([]tensor.Valu
 	if err != nil {
 		return nil, err
 	}
-	outs, err := p.execute(ctx, s.opt.Threads, inputs)
+	outs, err := p.runInputs(ctx, s.opt.Threads, inputs)
 	s.release(p)
 	return outs, err
 }
@@ -139,11 +139,11 @@ func (s *Session) acquire(inputs []tensor.Value) (*plan, error) {
 	for e := s.idle.Front(); e != nil; e = e.Next() {
 		if p := e.Value.(*plan); p.fits(shapes) {
 			s.idle.Remove(e)
-			s.cached -= p.bytes
+			s.cached -= p.size()
 			return p, nil
 		}
 	}
-	p, err := bind(s.module, s.known, s.set, shapes)
+	p, err := bind(s.module, s.ahead, s.set, shapes)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (s *Session) release(p *plan) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.idle.PushFront(p)
-	s.cached += p.bytes
+	s.cached += p.size()
 	s.evict(s.opt.CacheBytes)
 }
 
@@ -178,119 +178,9 @@ func (s *Session) evict(limit int) {
 	for e := s.idle.Back(); e != nil && (s.cached > limit && (limit == 0 || s.idle.Len() > 1) || s.idle.Len() > maxPlans); e = s.idle.Back() {
 		p := e.Value.(*plan)
 		s.idle.Remove(e)
-		s.cached -= p.bytes
+		s.cached -= p.size()
 		p.free()
 	}
-}
-
-func (p *plan) free() {
-	_ = p.arena.Free()
-	_ = p.run.Free()
-}
-
-// execute runs the steps.
-func (p *plan) execute(ctx context.Context, threads int, inputs []tensor.Value) ([]tensor.Value, error) {
-	for i, a := range p.fn.Body.Args {
-		if q := p.inputs[i]; q != nil {
-			if err := q.store(p.arena, inputs[i].(*tensor.Tensor)); err != nil {
-				return nil, fmt.Errorf("input %q: %w", a.Name, err)
-			}
-		} else {
-			p.dynamic[a] = inputs[i]
-		}
-	}
-	if err := p.run.Begin(rt.SharedPool(), threads, p.need); err != nil {
-		return nil, err
-	}
-	defer p.run.End()
-	for i := range p.steps {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		s := &p.steps[i]
-		if s.eval != nil {
-			if err := p.evaluate(ctx, s); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		for j := range s.works {
-			if err := p.run.Do(&s.works[j]); err != nil {
-				return nil, fmt.Errorf("%s: %w", ops.Describe(s.op), err)
-			}
-		}
-	}
-	results := p.fn.Results()
-	outs := make([]tensor.Value, len(results))
-	for i, v := range results {
-		outs[i] = p.value(v)
-		if t, ok := outs[i].(*tensor.Tensor); ok && p.places[v] != nil {
-			outs[i] = t.Clone()
-		}
-	}
-	return outs, nil
-}
-
-// value returns a value of the run at hand. Memory of the arena is shared.
-func (p *plan) value(v *ir.Value) tensor.Value {
-	if q := p.places[v]; q != nil {
-		return q.view(p.arena)
-	}
-	if t, ok := p.fixed[v]; ok {
-		return t
-	}
-	return p.dynamic[v]
-}
-
-// evaluate computes a step by the reference.
-func (p *plan) evaluate(ctx context.Context, s *step) error {
-	ins := make([]tensor.Value, s.op.NumOperands())
-	for i, v := range s.op.Operands() {
-		if v != nil {
-			ins[i] = p.value(v)
-		}
-	}
-	outs, err := s.eval.Eval(ctx, ins, p.value, interp.Options{})
-	if err != nil {
-		return err
-	}
-	for i, v := range s.op.Results() {
-		q := p.places[v]
-		switch {
-		case outs[i] == nil:
-		case q == nil:
-			p.dynamic[v] = own(outs[i])
-		case q.root().data != nil: // known without running
-		default:
-			t, ok := outs[i].(*tensor.Tensor)
-			if !ok {
-				return fmt.Errorf("%s: result %d is no tensor", ops.Describe(s.op), i)
-			}
-			if err := q.store(p.arena, t); err != nil {
-				return fmt.Errorf("%s: %w", ops.Describe(s.op), err)
-			}
-		}
-	}
-	return nil
-}
-
-// own copies a result, which may share the memory of an operand in the arena.
-func own(v tensor.Value) tensor.Value {
-	switch x := v.(type) {
-	case *tensor.Tensor:
-		return x.Clone()
-	case *tensor.Sequence:
-		c := &tensor.Sequence{Elem: x.Elem}
-		for _, item := range x.Items {
-			c.Items = append(c.Items, own(item))
-		}
-		return c
-	case *tensor.Optional:
-		if x.Elem != nil {
-			return &tensor.Optional{Type: x.Type, Elem: own(x.Elem)}
-		}
-	}
-	return v
 }
 
 // Fallback is an op that the reference evaluates.
@@ -310,7 +200,7 @@ func (s *Session) Fallbacks(inputs []tensor.Value) ([]Fallback, error) {
 	}
 	defer s.release(p)
 	var list []Fallback
-	for _, st := range p.steps {
+	for st := range p.allSteps() {
 		if st.eval == nil {
 			continue
 		}
@@ -324,6 +214,51 @@ func (s *Session) Fallbacks(inputs []tensor.Value) ([]Fallback, error) {
 	return list, nil
 }
 
+// allSteps iterates over the steps, those of regions and of tails bound so
+// far included; ops that wait for a first run and have no kernel for any sizes
+// stand for the rest.
+func (p *plan) allSteps() iter.Seq[*step] {
+	return func(yield func(*step) bool) {
+		more := func(q *plan) bool {
+			for i := range q.steps {
+				if !yield(&q.steps[i]) {
+					return false
+				}
+			}
+			if q.tail == nil {
+				return true
+			}
+			if e := q.tail.idle.Front(); e != nil {
+				for s := range e.Value.(*bound).allSteps() {
+					if !yield(s) {
+						return false
+					}
+				}
+				return true
+			}
+			for _, op := range q.tail.ops {
+				if !hasKernel(op) && !yield(&step{op: op, eval: &interp.Program{}, why: errNoKernel}) {
+					return false
+				}
+			}
+			return true
+		}
+		if !more(p) {
+			return
+		}
+		for q := range p.regions() {
+			if !more(q) {
+				return
+			}
+		}
+	}
+}
+
+// hasKernel reports whether op has one for some sizes at least.
+func hasKernel(op *ir.Op) bool {
+	return drivers[op.Name] != nil || isControl(op) || aliases[op.Name] || isPointwise(op)
+}
+
 // ArenaBytes returns the memory that values take for inputs of these shapes.
 func (s *Session) ArenaBytes(inputs []tensor.Value) (int, error) {
 	p, err := s.acquire(inputs)
@@ -331,5 +266,5 @@ func (s *Session) ArenaBytes(inputs []tensor.Value) (int, error) {
 		return 0, err
 	}
 	defer s.release(p)
-	return p.bytes, nil
+	return p.size(), nil
 }

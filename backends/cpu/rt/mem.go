@@ -44,6 +44,9 @@ func (m Mem) Ptr() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(m.b))
 // At is the address off bytes into the block. It panics outside of it.
 func (m Mem) At(off int) unsafe.Pointer { return unsafe.Pointer(&m.b[off]) }
 
+// Slice is the part of n bytes that begins off bytes into the block, which still owns it: do not free it.
+func (m Mem) Slice(off, n int) Mem { return Mem{m.b[off : off+n : off+n]} }
+
 // Floats views the block as float32 values.
 func (m Mem) Floats() []float32 {
 	return unsafe.Slice((*float32)(m.Ptr()), len(m.b)/4)
