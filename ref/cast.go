@@ -17,11 +17,15 @@ type CastOptions struct {
 	Round    float16.RoundMode // for float8e8m0 only
 }
 
-var float8Kinds = map[tensor.DType]float16.Float8{
+// small holds the types of 8 bits and fewer with a sign, exponent and mantissa.
+var small = map[tensor.DType]float16.Format{
 	tensor.Float8E4M3FN:   float16.E4M3FN,
 	tensor.Float8E4M3FNUZ: float16.E4M3FNUZ,
 	tensor.Float8E5M2:     float16.E5M2,
 	tensor.Float8E5M2FNUZ: float16.E5M2FNUZ,
+	tensor.Float6E2M3:     float16.E2M3,
+	tensor.Float6E3M2:     float16.E3M2,
+	tensor.Float4E2M1:     float16.E2M1,
 }
 
 // reals returns the elements of a tensor of any type that has an order: bool
@@ -33,17 +37,13 @@ func reals(t *tensor.Tensor) ([]float64, error) {
 	case !isSmallFloat(d):
 		return Float64s(t), nil
 	}
+	value := float16.E8M0ToFloat32
+	if f, ok := small[t.DType]; ok {
+		value = f.ToFloat32
+	}
 	v := make([]float64, t.Len())
-	k, is8 := float8Kinds[t.DType]
 	for i, c := range t.Data {
-		switch {
-		case is8:
-			v[i] = float64(float16.Float8ToFloat32(k, c))
-		case t.DType == tensor.Float8E8M0:
-			v[i] = float64(float16.E8M0ToFloat32(c))
-		default:
-			v[i] = float64(float16.Float4ToFloat32(c))
-		}
+		v[i] = float64(value(c))
 	}
 	return v, nil
 }
@@ -64,16 +64,12 @@ func fromReals(d tensor.DType, v []float64, o CastOptions, shape ...int) *tensor
 		}
 		return t
 	}
-	k, is8 := float8Kinds[d]
+	f, ok := small[d]
 	for i, x := range v {
-		f := float32(x)
-		switch {
-		case is8:
-			t.Data[i] = float16.Float8FromFloat32(k, f, o.Saturate)
-		case d == tensor.Float8E8M0:
-			t.Data[i] = float16.E8M0FromFloat32(f, o.Saturate, o.Round)
-		default:
-			t.Data[i] = float16.Float4FromFloat32(f)
+		if ok {
+			t.Data[i] = f.FromFloat32(float32(x), o.Saturate)
+		} else {
+			t.Data[i] = float16.E8M0FromFloat32(float32(x), o.Saturate, o.Round)
 		}
 	}
 	return t

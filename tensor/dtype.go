@@ -6,7 +6,7 @@ import "fmt"
 // so that decoding and encoding need no table.
 type DType uint8
 
-// Every element type of ONNX IR version 13.
+// Every element type of ONNX IR version 14.
 const (
 	Undefined      DType = 0
 	Float32        DType = 1
@@ -35,6 +35,8 @@ const (
 	Float8E8M0     DType = 24
 	Uint2          DType = 25
 	Int2           DType = 26
+	Float6E2M3     DType = 27
+	Float6E3M2     DType = 28
 )
 
 type kind uint8
@@ -83,6 +85,8 @@ var dtypes = [...]struct {
 	Float8E8M0:     {"f8e8m0", 8, 1, kindFloat},
 	Uint2:          {"u2", 2, 1, kindUnsigned},
 	Int2:           {"i2", 2, 1, kindSigned},
+	Float6E2M3:     {"f6e2m3", 6, 1, kindFloat},
+	Float6E3M2:     {"f6e3m2", 6, 1, kindFloat},
 }
 
 // Valid reports whether d is a known type other than Undefined.
@@ -138,7 +142,7 @@ func (d DType) IsUnsigned() bool { return d.Valid() && dtypes[d].kind == kindUns
 // IsComplex reports whether d is Complex64 or Complex128.
 func (d DType) IsComplex() bool { return d.Valid() && dtypes[d].kind == kindComplex }
 
-// IsSubByte reports whether several elements share a byte on the wire.
+// IsSubByte reports whether elements share bytes on the wire.
 func (d DType) IsSubByte() bool { return d.Valid() && dtypes[d].bits > 0 && dtypes[d].bits < 8 }
 
 // WireSize returns the bytes that n elements take on the wire, packed as ONNX

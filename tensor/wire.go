@@ -3,8 +3,8 @@ package tensor
 import "fmt"
 
 // FromWire makes a tensor from elements packed as ONNX packs raw_data:
-// little-endian, sub-byte types several to a byte, lowest bits first. Where
-// the layout in memory is the same, the tensor shares b. Strings have no wire
+// little-endian, sub-byte types as one stream of bits, lowest bits first, that
+// ends in zeros. Where the layout in memory is the same, the tensor shares b. Strings have no wire
 // form.
 func FromWire(d DType, shape []int, b []byte) (*Tensor, error) {
 	n, err := NumElements(shape)
@@ -23,10 +23,13 @@ func FromWire(d DType, shape []int, b []byte) (*Tensor, error) {
 	t := New(d, shape...)
 	bits := d.Bits()
 	mask := byte(1)<<bits - 1
-	per := 8 / bits
 	for i := range t.Data {
-		v := b[i/per] >> (i % per * bits) & mask
-		if d.IsSigned() && v>>(bits-1) != 0 {
+		at := i * bits
+		v := b[at/8] >> (at % 8)
+		if at%8+bits > 8 { // the rest is in the next byte
+			v |= b[at/8+1] << (8 - at%8)
+		}
+		if v &= mask; d.IsSigned() && v>>(bits-1) != 0 {
 			v |= ^mask
 		}
 		t.Data[i] = v
@@ -42,10 +45,13 @@ func (t *Tensor) Wire() []byte {
 	}
 	bits := t.DType.Bits()
 	mask := byte(1)<<bits - 1
-	per := 8 / bits
 	b := make([]byte, t.DType.WireSize(len(t.Data)))
 	for i, v := range t.Data {
-		b[i/per] |= v & mask << (i % per * bits)
+		at := i * bits
+		b[at/8] |= v & mask << (at % 8)
+		if at%8+bits > 8 {
+			b[at/8+1] |= v & mask >> (8 - at%8)
+		}
 	}
 	return b
 }

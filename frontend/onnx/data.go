@@ -60,10 +60,7 @@ func rawData(d tensor.DType, shape []int, b []byte) (*ir.Data, error) {
 
 // dtypeOf checks an element type of a file.
 func dtypeOf(n int32) (tensor.DType, error) {
-	switch {
-	case n == 27 || n == 28:
-		return 0, fmt.Errorf("element type %d (6-bit float) is not supported", n)
-	case n <= 0 || n > math.MaxUint8 || !tensor.DType(n).Valid():
+	if n <= 0 || n > math.MaxUint8 || !tensor.DType(n).Valid() {
 		return 0, fmt.Errorf("there is no element type %d", n)
 	}
 	return tensor.DType(n), nil
@@ -129,8 +126,8 @@ func typedData(t *onnxpb.TensorProto, d tensor.DType, shape []int, n int) (*ir.D
 	l := listOf(d)
 	raw := l.field(t)
 	want := n * l.entries
-	if d.IsSubByte() {
-		want = d.WireSize(n) // an entry is a byte of several elements
+	if sharesEntries(d) {
+		want = d.WireSize(n)
 	}
 	have, err := l.count(raw)
 	if err != nil {
@@ -141,6 +138,10 @@ func typedData(t *onnxpb.TensorProto, d tensor.DType, shape []int, n int) (*ir.D
 	}
 	return ir.LazyData(d, shape, sync.OnceValues(func() (*tensor.Tensor, error) { return l.read(raw, d, shape) })), nil
 }
+
+// sharesEntries reports whether an entry of int32_data is a byte of several
+// elements: of 2 and 4 bits, but not of 6.
+func sharesEntries(d tensor.DType) bool { return d.IsSubByte() && 8%d.Bits() == 0 }
 
 // count returns the number of entries, and checks that they can be read.
 func (l typedList) count(raw onnxpb.Raw) (int, error) {
@@ -193,7 +194,7 @@ func (l typedList) read(raw onnxpb.Raw, d tensor.DType, shape []int) (*tensor.Te
 		err := l.each(raw, nil, func(b []byte) { t.Strings[i] = string(b); i++ })
 		return t, err
 	}
-	if d.IsSubByte() {
+	if sharesEntries(d) {
 		var b []byte
 		if err := l.each(raw, func(u uint64) { b = append(b, byte(u)) }, nil); err != nil {
 			return nil, err

@@ -57,6 +57,8 @@ func TestElementListsOfEveryType(t *testing.T) {
 		{tensor.Uint64, onnxpb.TensorProto{Uint64Data: packed(11, minus, 2)}, tensor.From(tensor.Uint64, []uint64{minus, 2}, 2)},
 		{tensor.Int4, onnxpb.TensorProto{Int32Data: packed(5, 0x7f)}, tensor.From(tensor.Int4, []int8{-1, 7}, 2)},
 		{tensor.Int2, onnxpb.TensorProto{Int32Data: packed(5, 0b0110)}, tensor.From(tensor.Int2, []int8{-2, 1}, 2)},
+		{tensor.Float6E3M2, onnxpb.TensorProto{Int32Data: packed(5, 0x3f, 1)}, tensor.From(tensor.Float6E3M2, []uint8{0x3f, 1}, 2)},
+		{tensor.Float6E2M3, onnxpb.TensorProto{RawData: onnxpb.Blob{B: []byte{0x81, 0x00}}}, tensor.From(tensor.Float6E2M3, []uint8{1, 2}, 2)},
 		{tensor.Int4, onnxpb.TensorProto{RawData: onnxpb.Blob{B: []byte{0x7f}}}, tensor.From(tensor.Int4, []int8{-1, 7}, 2)},
 	} {
 		t.Run(c.d.String(), func(t *testing.T) {
@@ -79,7 +81,7 @@ func TestDefectsOfTensors(t *testing.T) {
 		"takes more than":                         {DataType: 1, Dims: []int64{1 << 40}, RawData: one},
 		"there is no element type 99":             {DataType: 99, RawData: one},
 		"there is no element type 0":              {RawData: one},
-		"6-bit float":                             {DataType: 27, RawData: one},
+		"f6e2m3[4] takes 3":                       {DataType: 27, Dims: []int64{4}, RawData: one},
 		"strings can not be raw data":             {DataType: 8, RawData: one},
 		"float_data has 0 entries, f32[3]":        {DataType: 1, Dims: []int64{3}},
 		"int64_data has 2 entries, i64[] takes 1": {DataType: 7, Int64Data: packed(7, 1, 2)},

@@ -176,6 +176,7 @@ func irVersion(opset int) int64 {
 var typeVersions = map[tensor.DType]int64{
 	tensor.BFloat16: 4, tensor.Float8E4M3FN: 9, tensor.Float8E4M3FNUZ: 9, tensor.Float8E5M2: 9, tensor.Float8E5M2FNUZ: 9,
 	tensor.Int4: 10, tensor.Uint4: 10, tensor.Float4E2M1: 11, tensor.Float8E8M0: 12, tensor.Int2: 13, tensor.Uint2: 13,
+	tensor.Float6E2M3: 14, tensor.Float6E3M2: 14,
 }
 
 func (x *exporter) sees(t ir.Type) {

@@ -1,7 +1,7 @@
 // Package float16 converts between float32 and the narrow floating point
 // types of ONNX: float16, bfloat16, float8 (E4M3FN, E4M3FNUZ, E5M2,
-// E5M2FNUZ), float4 (E2M1) and the scale type E8M0. Values are carried as
-// their bits. It knows nothing of tensors or operators.
+// E5M2FNUZ), float6 (E2M3, E3M2), float4 (E2M1) and the scale type E8M0. Values
+// are carried as their bits. It knows nothing of tensors or operators.
 //
 // Conversions to a narrower type round to nearest, ties to even. The float8
 // rules are those of ONNX's Cast operator:
@@ -83,29 +83,5 @@ func FromFloat32s(dst []uint16, src []float32) {
 	dst = dst[:len(src)]
 	for i, f := range src {
 		dst[i] = FromFloat32(f)
-	}
-}
-
-// ToFloat32s converts the float16s of src into dst, which must be as long.
-func ToFloat32s(dst []float32, src []uint16) {
-	dst = dst[:len(src)]
-	for i, h := range src {
-		dst[i] = ToFloat32(h)
-	}
-}
-
-// BFloat16FromFloat32s converts src to bfloat16 into dst, which must be as long.
-func BFloat16FromFloat32s(dst []uint16, src []float32) {
-	dst = dst[:len(src)]
-	for i, f := range src {
-		dst[i] = BFloat16FromFloat32(f)
-	}
-}
-
-// BFloat16ToFloat32s converts the bfloat16s of src into dst, which must be as long.
-func BFloat16ToFloat32s(dst []float32, src []uint16) {
-	dst = dst[:len(src)]
-	for i, h := range src {
-		dst[i] = BFloat16ToFloat32(h)
 	}
 }

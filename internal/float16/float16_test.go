@@ -24,10 +24,10 @@ func stay(v float64) func(float64) float64 {
 	return func(sign float64) float64 { return sign * v }
 }
 
-func float8(name string, k Float8, sat bool, overflow func(float64) float64) format {
-	return format{name, 256,
-		func(f float32) uint32 { return uint32(Float8FromFloat32(k, f, sat)) },
-		func(c uint32) float32 { return Float8ToFloat32(k, uint8(c)) }, overflow}
+func small(name string, k Format, codes int, sat bool, overflow func(float64) float64) format {
+	return format{name, codes,
+		func(f float32) uint32 { return uint32(k.FromFloat32(f, sat)) },
+		func(c uint32) float32 { return k.ToFloat32(uint8(c)) }, overflow}
 }
 
 var formats = []format{
@@ -40,17 +40,17 @@ var formats = []format{
 	{"bfloat16", 1 << 16,
 		func(f float32) uint32 { return uint32(BFloat16FromFloat32(f)) },
 		func(c uint32) float32 { return BFloat16ToFloat32(uint16(c)) }, inf},
-	float8("e4m3fn", E4M3FN, false, nan),
-	float8("e4m3fnuz", E4M3FNUZ, false, nan),
-	float8("e5m2", E5M2, false, inf),
-	float8("e5m2fnuz", E5M2FNUZ, false, nan),
-	float8("e4m3fn saturated", E4M3FN, true, stay(448)),
-	float8("e4m3fnuz saturated", E4M3FNUZ, true, stay(240)),
-	float8("e5m2 saturated", E5M2, true, stay(57344)),
-	float8("e5m2fnuz saturated", E5M2FNUZ, true, stay(57344)),
-	{"float4", 16,
-		func(f float32) uint32 { return uint32(Float4FromFloat32(f)) },
-		func(c uint32) float32 { return Float4ToFloat32(uint8(c)) }, stay(6)},
+	small("e4m3fn", E4M3FN, 256, false, nan),
+	small("e4m3fnuz", E4M3FNUZ, 256, false, nan),
+	small("e5m2", E5M2, 256, false, inf),
+	small("e5m2fnuz", E5M2FNUZ, 256, false, nan),
+	small("e4m3fn saturated", E4M3FN, 256, true, stay(448)),
+	small("e4m3fnuz saturated", E4M3FNUZ, 256, true, stay(240)),
+	small("e5m2 saturated", E5M2, 256, true, stay(57344)),
+	small("e5m2fnuz saturated", E5M2FNUZ, 256, true, stay(57344)),
+	small("e2m1", E2M1, 16, false, stay(6)),
+	small("e2m3", E2M3, 64, false, stay(7.5)),
+	small("e3m2", E3M2, 64, true, stay(28)),
 }
 
 func TestEveryCodeRoundTrips(t *testing.T) {
@@ -144,7 +144,7 @@ func TestSpecials(t *testing.T) {
 	pinf, ninf, nan := float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN())
 	nzero := float32(math.Copysign(0, -1))
 	for _, c := range []struct {
-		k        Float8
+		k        Format
 		f        float32
 		sat, not uint8
 	}{
@@ -155,13 +155,21 @@ func TestSpecials(t *testing.T) {
 		{E5M2, pinf, 0x7b, 0x7c}, {E5M2, ninf, 0xfb, 0xfc}, {E5M2, nan, 0x7e, 0x7e}, {E5M2, 1e6, 0x7b, 0x7c}, {E5M2, nzero, 0x80, 0x80},
 		{E5M2FNUZ, pinf, 0x7f, 0x80}, {E5M2FNUZ, ninf, 0xff, 0x80}, {E5M2FNUZ, nan, 0x80, 0x80}, {E5M2FNUZ, nzero, 0, 0},
 	} {
-		require.Equal(t, c.sat, Float8FromFloat32(c.k, c.f, true), "%d %g saturated", c.k, c.f)
-		require.Equal(t, c.not, Float8FromFloat32(c.k, c.f, false), "%d %g", c.k, c.f)
+		require.Equal(t, c.sat, c.k.FromFloat32(c.f, true), "%d %g saturated", c.k, c.f)
+		require.Equal(t, c.not, c.k.FromFloat32(c.f, false), "%d %g", c.k, c.f)
 	}
-	require.Equal(t, uint8(8), Float4FromFloat32(nan))
-	require.Equal(t, uint8(7), Float4FromFloat32(pinf))
-	require.Equal(t, uint8(15), Float4FromFloat32(-1000))
-	require.Equal(t, uint8(8), Float4FromFloat32(nzero))
+	for _, k := range []Format{E2M1, E2M3, E3M2} { // as ml_dtypes converts them
+		top := uint8(7)
+		if k != E2M1 {
+			top = 31
+		}
+		for f, want := range map[float32]uint8{pinf: top, ninf: 2*top + 1, 1000: top, -1000: 2*top + 1, 0: 0} {
+			require.Equal(t, want, k.FromFloat32(f, false), "%d %g", k, f)
+		}
+		require.Equal(t, top+1, k.FromFloat32(nan, true), "a NaN is the zero of the other sign")
+		require.Equal(t, uint8(0), k.FromFloat32(float32(math.Copysign(math.NaN(), -1)), true))
+		require.Equal(t, top+1, k.FromFloat32(nzero, false))
+	}
 	require.Equal(t, uint16(0x7e00), FromFloat32(math.Float32frombits(0x7f800001)), "a NaN whose payload does not fit stays one")
 	require.Equal(t, uint16(0x7fc0), BFloat16FromFloat32(math.Float32frombits(0x7f800001)))
 }
@@ -207,26 +215,10 @@ func TestFloat64RoundsOnce(t *testing.T) {
 
 func TestSlices(t *testing.T) {
 	src := []float32{0, 1, -2.5, 65504, 1e-7}
-	h, b := make([]uint16, 5), make([]uint16, 5)
+	h := make([]uint16, 5)
 	FromFloat32s(h, src)
-	BFloat16FromFloat32s(b, src)
-	f, g := make([]float32, 5), make([]float32, 5)
-	ToFloat32s(f, h)
-	BFloat16ToFloat32s(g, b)
 	for i, v := range src {
-		require.Equal(t, ToFloat32(FromFloat32(v)), f[i])
-		require.Equal(t, BFloat16ToFloat32(BFloat16FromFloat32(v)), g[i])
-	}
-}
-
-func BenchmarkToFloat32s(b *testing.B) {
-	src, dst := make([]uint16, 4096), make([]float32, 4096)
-	for i := range src {
-		src[i] = FromFloat32(float32(i))
-	}
-	b.SetBytes(int64(4 * len(dst)))
-	for b.Loop() {
-		ToFloat32s(dst, src)
+		require.Equal(t, FromFloat32(v), h[i])
 	}
 }
 

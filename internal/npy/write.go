@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/hone-ml/hone/internal/float16"
+	"github.com/hone-ml/hone/ref"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -29,7 +29,7 @@ func init() {
 
 // Write writes t as a version 1 file, little endian, in C order. Element types
 // that numpy lacks are written as the narrowest type that holds them exactly:
-// bfloat16, float8 and float4 as float32, 4-bit and 2-bit integers as int8 or
+// bfloat16, float8, float6 and float4 as float32, 4-bit and 2-bit integers as int8 or
 // uint8. Strings are written as Unicode, or as bytes where they are not UTF-8.
 func Write(w io.Writer, t *tensor.Tensor) error {
 	if err := write(w, t); err != nil {
@@ -43,7 +43,10 @@ func write(w io.Writer, t *tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	if t = widened(t); t.DType == tensor.String {
+	if t, err = widened(t); err != nil {
+		return err
+	}
+	if t.DType == tensor.String {
 		return writeStrings(w, t, n)
 	}
 	descr, ok := descrs[t.DType]
@@ -76,29 +79,11 @@ func writeHeader(w io.Writer, descr string, shape []int) error {
 }
 
 // widened returns t with floats that numpy lacks as float32.
-func widened(t *tensor.Tensor) *tensor.Tensor {
-	var value func(uint8) float32
-	switch t.DType {
-	case tensor.BFloat16:
-		w := tensor.New(tensor.Float32, t.Shape...)
-		float16.BFloat16ToFloat32s(tensor.Of[float32](w), tensor.Of[uint16](t))
-		return w
-	case tensor.Float8E4M3FN, tensor.Float8E4M3FNUZ, tensor.Float8E5M2, tensor.Float8E5M2FNUZ:
-		k := float16.Float8(t.DType - tensor.Float8E4M3FN)
-		value = func(b uint8) float32 { return float16.Float8ToFloat32(k, b) }
-	case tensor.Float4E2M1:
-		value = float16.Float4ToFloat32
-	case tensor.Float8E8M0:
-		value = float16.E8M0ToFloat32
-	default:
-		return t
+func widened(t *tensor.Tensor) (*tensor.Tensor, error) {
+	if !t.DType.IsFloat() || descrs[t.DType] != "" {
+		return t, nil
 	}
-	w := tensor.New(tensor.Float32, t.Shape...)
-	out := tensor.Of[float32](w)
-	for i, b := range t.Data {
-		out[i] = value(b)
-	}
-	return w
+	return ref.Cast(t, tensor.Float32, ref.CastOptions{})
 }
 
 func writeStrings(w io.Writer, t *tensor.Tensor, n int) error {

@@ -148,7 +148,8 @@ func typeReason(t ir.Type, sm []int) string {
 		return "TensorRT has no complex numbers"
 	case tensor.Int16, tensor.Uint16, tensor.Uint32, tensor.Uint64:
 		return fmt.Sprintf("TensorRT has no %s", t.DType)
-	case tensor.Float8E4M3FNUZ, tensor.Float8E5M2, tensor.Float8E5M2FNUZ, tensor.Uint4, tensor.Int2, tensor.Uint2:
+	case tensor.Float8E4M3FNUZ, tensor.Float8E5M2, tensor.Float8E5M2FNUZ, tensor.Uint4, tensor.Int2, tensor.Uint2,
+		tensor.Float6E2M3, tensor.Float6E3M2:
 		return fmt.Sprintf("TensorRT has no %s", t.DType)
 	case tensor.BFloat16:
 		if oldest < 80 {
