@@ -32,6 +32,8 @@ import (
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/ref"
+	"github.com/hone-ml/hone/tensor"
 
 	_ "github.com/hone-ml/hone/passes/all" // the pipelines -O0 to -O3
 )
@@ -196,6 +198,32 @@ func (m *Model) Close() error {
 		errs = append(errs, m.bundle.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// FixInput makes a constant of an input of one element, which is an input no more.
+func (m *Model) FixInput(name string, value float64) error {
+	f := m.module.Main()
+	for _, a := range f.Body.Args {
+		if a.Name != name {
+			continue
+		}
+		shape, ok := a.Type.StaticShape()
+		if n, err := tensor.NumElements(shape); !ok || err != nil || n != 1 || !a.Type.IsTensor() {
+			return fmt.Errorf("input %q is %s: only one of a single element can be fixed to a number", name, a.Type)
+		}
+		if m.module.Level == ir.CPU {
+			return fmt.Errorf("input %q: a bundle's inputs can not be fixed; fix them when it is compiled", name)
+		}
+		t, err := ref.Cast(tensor.Scalar(tensor.Float64, value), a.Type.DType, ref.CastOptions{})
+		if err != nil {
+			return fmt.Errorf("input %q: %w", name, err)
+		}
+		t.Shape = shape
+		a.ReplaceAllUsesWith(ir.Before(f.Body.First()).Tensor(t))
+		f.Body.RemoveArg(a)
+		return nil
+	}
+	return fmt.Errorf("there is no input %q", name)
 }
 
 // Optimize runs a pipeline over the model: "O2", or any text that

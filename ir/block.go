@@ -1,6 +1,9 @@
 package ir
 
-import "iter"
+import (
+	"iter"
+	"slices"
+)
 
 // Block is a straight list of ops. It is the body of a function or a region
 // of an op, and ends with a yield.
@@ -21,6 +24,18 @@ func (b *Block) AddArg(name string, t Type) *Value {
 	v := &Value{Name: name, Type: t, block: b, index: len(b.Args)}
 	b.Args = append(b.Args, v)
 	return v
+}
+
+// RemoveArg takes out an argument that nothing uses.
+func (b *Block) RemoveArg(v *Value) {
+	if v.block != b || len(v.uses) > 0 {
+		panic("ir: the argument is another block's or in use")
+	}
+	b.Args = slices.Delete(b.Args, v.index, v.index+1)
+	for i, a := range b.Args {
+		a.index = i
+	}
+	v.block = nil
 }
 
 // Parent returns the op that holds the block as a region, nil for a body.

@@ -3,6 +3,7 @@ package legalize
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -199,6 +200,39 @@ func list(n int) string {
 		s += []string{", 0.25", ", -0.125", ", 0.0625"}[i%3]
 	}
 	return s
+}
+
+// An If is taken where its condition comes from data and its branches are alike, or where it comes from shapes.
+func TestReasonsOfIf(t *testing.T) {
+	branches := func(cond, then, otherwise string) string {
+		return `%y = If(` + cond + `) : f32[*] loc("choice") then_branch {
+` + then + `
+  } else_branch {
+` + otherwise + `
+  }
+`
+	}
+	neg, squeeze := "    %a = Neg(%x) : f32[1,N]\n    yield(%a)", "    %b = Squeeze(%x, %axis) : f32[N]\n    yield(%b)"
+	fromShape := "  %s = Shape(%x) : i64[2]\n  %n = Gather(%s, %one) {axis=0} : i64[]\n  %k = Equal(%n, %one) : bool[]\n"
+	inner := strings.NewReplacer("choice", "inner", "%y", "%z", "%b", "%d").Replace(branches("%k", neg, squeeze)) + "    yield(%z)"
+	for name, c := range map[string]struct{ body, want string }{
+		"data, branches alike":    {branches("%c", neg, strings.ReplaceAll(neg, "%a", "%d")), ""},
+		"data, ranks differ":      {branches("%c", neg, squeeze), `If node "choice": its branches give a tensor of 2 dimensions and one of 1`},
+		"shape, ranks differ":     {fromShape + branches("%k", neg, squeeze), ""},
+		"shape inside data":       {fromShape + branches("%c", inner, squeeze), `If node "inner": its condition comes from a shape that only a run tells, and TensorRT's builder fails on such an If inside another ("choice")`},
+		"shape inside shape":      {fromShape + branches("%k", inner, squeeze), ""},
+		"constants and no branch": {"%y = Neg(%x) : f32[1,N]\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := parse(t, "func @main(%x: f32[1,N], %c: bool[]) -> (y: f32[*]) {\n  %one = const i64[] [1]\n  %axis = const i64[1] [0]\n"+c.body+"  return(%y)\n}")
+			_, err := Run(t.Context(), m, Options{SM: []int{86}})
+			if c.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, c.want)
+			}
+		})
+	}
 }
 
 func TestReasons(t *testing.T) {

@@ -60,6 +60,11 @@ func Reason(op *ir.Op, sm []int) string {
 	if r := formReason(op); r != "" {
 		return r
 	}
+	if op.Name == "If" {
+		if r := ifReason(op); r != "" {
+			return r
+		}
+	}
 	if slices.Contains(sm, 75) {
 		switch op.Name {
 		case "MatMul", "Gemm", "Einsum", "Attention":

@@ -26,11 +26,13 @@ import (
 type modelFlags struct {
 	dims   []string
 	shapes []string
+	values []string
 }
 
 func (f *modelFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.dims, "dim", nil, "freeze a symbolic dim: NAME=NUMBER")
 	c.Flags().StringArrayVar(&f.shapes, "input-shape", nil, "freeze the shape of an input: NAME=1x3x224x224")
+	c.Flags().StringArrayVar(&f.values, "input-value", nil, "make a constant of an input of one element: NAME=NUMBER")
 }
 
 // open reads the model at path.
@@ -56,7 +58,20 @@ func (f *modelFlags) open(path string) (*hone.Model, error) {
 		return nil, planError(path)
 	}
 	m, err := hone.Open(path, opt)
-	return m, missingFile(path, err)
+	if err != nil {
+		return nil, missingFile(path, err)
+	}
+	for _, v := range f.values {
+		name, text, ok := cutLast(v, "=")
+		x, err := strconv.ParseFloat(text, 64)
+		if !ok || err != nil {
+			return nil, usagef("--input-value %s: write NAME=NUMBER", v)
+		}
+		if err := m.FixInput(name, x); err != nil {
+			return nil, usagef("--input-value %s: %w", v, err)
+		}
+	}
+	return m, nil
 }
 
 // missingFile makes bad usage of an error that says that there is no file at
