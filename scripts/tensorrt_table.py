@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""Builds TensorRT plans by hone and by NVIDIA's own Python bindings, and writes docs/tensorrt.md: what either builds, what is
+rewritten for it, what the plans hold, what a build costs, and whether NVIDIA's own builds are the same twice.
+
+usage: tensorrt_table.py --hone bin/hone [--only NAME...] [--rounds N] [--out docs/tensorrt.md]
+
+Run it in the environment that has onnx and onnxruntime (make setup-full); no GPU is needed. It takes some 20 minutes.
+"""
+import argparse, hashlib, json, os, pathlib, re, subprocess, sys, tempfile, time
+from collections import Counter
+
+from common import CACHE, catalogue
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TESTS = ROOT / "backends/tensorrt/testdata"
+VERSION = "1.7.1.116"
+SM = "86,89"
+# Inputs whose value chooses a branch: fixed for hone, since no TensorRT takes both branches of it.
+VALUES = {"silero_vad": ["sr=16000"]}
+
+
+def listed(name):
+    """A list of testdata: model -> the ranges or shapes of its inputs."""
+    lines = [l.split() for l in (TESTS / name).read_text().splitlines() if l and l[0] != "#"]
+    return {l[0].rstrip("!"): [w for w in l[1:] if "=" in w] for l in lines}
+
+
+class Cost:
+    """What a process and its children took: seconds, and the most memory of all of them together."""
+
+    def __init__(self, command, env=None):
+        start = time.time()
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            p = subprocess.Popen([str(c) for c in command], stdout=out, stderr=err, env=env)
+            self.peak = 0
+            while p.poll() is None:
+                self.peak = max(self.peak, sum(resident(q) for q in family(p.pid)))
+                time.sleep(0.01)
+            self.seconds, self.code = time.time() - start, p.returncode
+            out.seek(0), err.seek(0)
+            self.out, self.err = out.read().decode(), err.read().decode()
+
+
+def family(pid):
+    yield pid
+    for f in pathlib.Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            for child in f.read_text().split():
+                yield from family(int(child))
+        except OSError:
+            pass
+
+
+def resident(pid):
+    try:
+        return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    except (OSError, IndexError):
+        return 0
+
+
+def nvidia(model, out, ranges, sm=SM):
+    """A build by NVIDIA's bindings, through the script that the tests use."""
+    tensorrt = CACHE / "tensorrt"
+    env = dict(os.environ, PYTHONPATH=str(tensorrt / "python"), LD_LIBRARY_PATH=str(tensorrt / VERSION))
+    cost = Cost(["python3", TESTS / "reference.py", model, out, sm, *ranges], env)
+    if cost.code == 0:
+        told = json.loads(cost.out)
+        cost.builder = told["parse"] + told["build"]
+    return cost
+
+
+def hone(command, model, flags, out=None, precision="fp32", sm=SM):
+    cost = Cost([command, "compile", model, "--backend", "tensorrt", "--sm", sm, "--precision", precision, *flags,
+                 *(["-o", out] if out else ["--explain"])])
+    if m := re.search(r"built in +([\d.]+) s", cost.out):
+        cost.builder = float(m[1])
+    return cost
+
+
+def fixed(shapes):
+    return [r if ".." in r else "%s=%s..%s..%s" % (*r.rsplit("=", 1), *[r.rsplit("=", 1)[1]] * 2) for r in shapes]
+
+
+def why(text):
+    """The first reason of a refusal, short."""
+    for line in text.splitlines():
+        line = line.strip()
+        if m := re.search(r'^(\w+) node ".*?": (.*)', line):
+            return f"{m[1]}: {m[2]}"[:160]
+    lines = [re.sub(r"In \w+ at /_src.*", "", l).strip() for l in text.splitlines() if l.strip()]
+    return re.sub(r"^hone: ", "", lines[-1] if lines else "no reason given")[:160].replace("|", "/")
+
+
+def quantized(folder):
+    """Models of the set, quantized by onnxruntime's own tools: name -> (path, shapes)."""
+    import numpy as np
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_dynamic, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    shapes = listed("compile.txt")
+
+    class Seeded(CalibrationDataReader):
+        def __init__(self, ranges):
+            rng = np.random.default_rng(1)
+            self.batches = iter([{n: rng.random([int(d) for d in s.split("x")], dtype=np.float32)
+                                  for n, s in (r.rsplit("=", 1) for r in ranges)} for _ in range(2)])
+
+        def get_next(self):
+            return next(self.batches, None)
+
+    out = {}
+    for name in ["mobilenet_v2", "ppocr_rec", "tf_sepdeconv"]:
+        prepared = folder / "prepared.onnx"
+        quant_pre_process(str(CACHE / "models" / f"{name}.onnx"), str(prepared), skip_symbolic_shape=True)
+        for kind, format, activations in [("qdq_u8", QuantFormat.QDQ, QuantType.QUInt8), ("qdq_s8", QuantFormat.QDQ, QuantType.QInt8),
+                                          ("qop_u8", QuantFormat.QOperator, QuantType.QUInt8)]:
+            path = folder / f"{name}_{kind}.onnx"
+            quantize_static(str(prepared), str(path), Seeded(shapes[name]), quant_format=format, per_channel=True,
+                            activation_type=activations, weight_type=QuantType.QInt8)
+            out[path.stem] = path, shapes[name]
+    for name in ["hf_bert", "minilm_l6"]:
+        path = folder / f"{name}_dynamic.onnx"
+        quantize_dynamic(str(CACHE / "models" / f"{name}.onnx"), str(path), weight_type=QuantType.QInt8)
+        out[path.stem] = path, shapes[name]
+    return out
+
+
+def models(folder, only):
+    shapes = listed("compile.txt")
+    every = {n: (CACHE / "models" / f"{n}.onnx", [f"{k}={'x'.join(map(str, v))}" for k, v in m["shapes"][0].items() if isinstance(v, list) and v])
+             for n, m in catalogue().items()}
+    every = {n: (p, shapes.get(n, s)) for n, (p, s) in every.items()}
+    if not only:
+        every |= quantized(folder)
+    return {n: every[n] for n in sorted(every) if not only or n in only}
+
+
+def build_row(args, name, path, shapes, folder):
+    theirs = nvidia(path, folder / "n.plan", fixed(shapes) if dynamic(path) else [])
+    flags = [f for v in VALUES.get(name, []) for f in ("--input-value", v)]
+    # A fixed shape lets hone fold what depends on it; with a value fixed, the other branch may not fit that shape.
+    flags += [f for s in shapes for f in ("--profile" if name in VALUES else "--input-shape", s)]
+    told = hone(args.hone, path, flags)
+    row = {"name": name, "size": path.stat().st_size, "theirs": "built" if theirs.code == 0 else why(theirs.err), "flags": VALUES.get(name, []),
+           "rewritten": Counter(re.findall(r"written by (trt-[\w-]+)$", told.out, re.M))}
+    for precision in ("fp32", "fp16"):
+        plan = folder / f"{precision}.plan"
+        cost = hone(args.hone, path, flags, plan, precision)
+        row[precision] = why(cost.err) if cost.code else json.loads(subprocess.run(
+            [args.hone, "inspect", plan, "--json"], check=True, capture_output=True).stdout)
+    return row
+
+
+def dynamic(path):
+    import onnx
+    model = onnx.load(path, load_external_data=False)
+    constants = {i.name for i in model.graph.initializer}
+    return any(not d.HasField("dim_value") for i in model.graph.input if i.name not in constants for d in i.type.tensor_type.shape.dim)
+
+
+def cost_row(args, name, path, ranges, folder):
+    """Rounds of both in turn: the least of each side counts."""
+    flags = [f for r in ranges for f in ("--profile", r)]
+    ours, theirs = [], []
+    for i in range(args.rounds):
+        theirs.append(nvidia(path, folder / "n.plan", ranges, "86"))
+        if i == 0 and theirs[0].builder < 2:
+            return None
+        ours.append(hone(args.hone, path, flags, folder / "h.plan", sm="86"))
+        assert ours[-1].code == theirs[-1].code == 0, (ours[-1].err, theirs[-1].err)
+    least = lambda side, what: min(getattr(c, what) for c in side)
+    return {"name": name, **{w: (least(ours, w), least(theirs, w)) for w in ("seconds", "builder", "peak")}}
+
+
+def same_row(args, name, path, ranges, folder):
+    """How many different plans NVIDIA's bindings write of one model: as they are, and less the numbers in generated names."""
+    raw, plain, sizes = set(), set(), set()
+    for _ in range(args.tries):
+        cost = nvidia(path, folder / "n.plan", ranges, "86")
+        assert cost.code == 0, cost.err
+        data = (folder / "n.plan").read_bytes()
+        sizes.add(len(data))
+        raw.add(hashlib.sha256(data).digest())
+        plain.add(hashlib.sha256(re.sub(rb"_mye\d+", b"_mye", data)).digest())
+    return {"name": name, "raw": len(raw), "plain": len(plain), "sizes": len(sizes)}
+
+
+def verdict(built):
+    return "built" if isinstance(built, dict) else built
+
+
+def what_is_built(rows):
+    both = [r for r in rows if r["theirs"] == "built"]
+    ours = [r for r in rows if isinstance(r["fp32"], dict) and isinstance(r["fp16"], dict)]
+    yield "## What is built"
+    yield ""
+    yield (f"Each model at one set of shapes, one plan for compute capabilities 8.6 and 8.9. NVIDIA's bindings are given the ONNX file as it is, hone "
+           f"the same file and `hone compile --backend tensorrt`. Of {len(rows)} models NVIDIA's bindings build {len(both)}, hone {len(ours)}; "
+           f"{sum(r not in both for r in ours)} are built by hone alone, {sum(r not in ours for r in both)} by NVIDIA's bindings alone. Names with "
+           "`_qdq`, `_qop` and `_dynamic` are models quantized by onnxruntime's tools: QDQ with uint8 or int8 activations, QLinear operators, integer products.")
+    yield ""
+    yield "| model | MB | NVIDIA's bindings | hone | rewritten for TensorRT | plan MB, FP32 | FP16 | FP16 / FP32 | attention fused in layers, FP32 | FP16 |"
+    yield "|---|---:|---|---|---|---:|---:|---:|---:|---:|"
+    for r in rows:
+        a, b = r["fp32"], r["fp16"]
+        rewritten = ", ".join(f"{p[4:]} {n}" for p, n in sorted(r["rewritten"].items())) or "–"
+        cells = [r["name"], f"{r['size'] / 1e6:.1f}", r["theirs"], " ".join([verdict(a if verdict(a) != "built" else b), *(f"with `--input-value {v}`" for v in r["flags"])]), rewritten]
+        if verdict(a) == verdict(b) == "built":
+            cells += [f"{a['size'] / 1e6:.2f}", f"{b['size'] / 1e6:.2f}", f"{b['size'] / a['size']:.2f}", str(a["attention"]), str(b["attention"])]
+        else:
+            cells += ["–"] * 5
+        yield f"| {' | '.join(cells)} |"
+
+
+def what_it_costs(rows, rounds):
+    yield "## What a build costs"
+    yield ""
+    yield (f"hone over NVIDIA's bindings, same model, same profile, for 8.6, FP32, on models that take the bindings over 2 s: {rounds} rounds in turn, the least of "
+           "each side. Memory is the resident set of the process and its children together, sampled every 10 ms; whole is the wall time of the process, "
+           "reading the model and writing the plan included; builder is the time in NVIDIA's parser and builder alone.")
+    yield ""
+    yield "| model | memory, MB | NVIDIA's | ratio | whole, s | NVIDIA's | ratio | builder, s | NVIDIA's | ratio |"
+    yield "|---|" + "---:|" * 9
+    for r in rows:
+        cells = [r["name"]]
+        for what, unit, digits in (("peak", 1e6, 0), ("seconds", 1, 1), ("builder", 1, 1)):
+            ours, theirs = r[what]
+            cells += [f"{ours / unit:.{digits}f}", f"{theirs / unit:.{digits}f}", f"{ours / theirs:.2f}"]
+        yield f"| {' | '.join(cells)} |"
+
+
+def whether_the_same(rows, tries):
+    yield "## Whether NVIDIA's own builds are the same"
+    yield ""
+    yield (f"Different plans among {tries} builds of one model with open dimensions by NVIDIA's bindings: as written, after the numbers in generated names "
+           "(`_mye123`) are taken out, and different lengths. Where the second column is above 1 the builder lists sets that it keeps by address in another order, "
+           "so that no other program can be byte-identical to it but by chance.")
+    yield ""
+    yield "| model | as written | names normalised | lengths |"
+    yield "|---|---:|---:|---:|"
+    for r in rows:
+        yield f"| {r['name']} | {r['raw']} | {r['plain']} | {r['sizes']} |"
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--hone", type=pathlib.Path, default=ROOT / "bin/hone")
+    ap.add_argument("--only", nargs="*", default=[])
+    ap.add_argument("--rounds", type=int, default=3)
+    ap.add_argument("--tries", type=int, default=4)
+    ap.add_argument("--parts", default="built,costs,same")
+    ap.add_argument("--out", type=pathlib.Path)
+    args = ap.parse_args()
+    args.hone = args.hone.resolve()
+    lines = ["# TensorRT plans", "",
+             f"Made by `scripts/tensorrt_table.py` with TensorRT for RTX {VERSION} on a machine without a GPU. Times are ratios of builds in turn; the machine was shared."]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        ranges = {n: (CACHE / "models" / f"{n}.onnx", r) for n, r in listed("models.txt").items() if not args.only or n in args.only}
+        for part in args.parts.split(","):
+            source = models(folder, args.only) if part == "built" else ranges
+            make = {"built": build_row, "costs": cost_row, "same": same_row}[part]
+            rows = []
+            for name, (path, shapes) in source.items():
+                print(part, name, file=sys.stderr, flush=True)
+                if row := make(args, name, path, shapes, folder):
+                    rows.append(row)
+            text = {"built": lambda: what_is_built(rows), "costs": lambda: what_it_costs(rows, args.rounds), "same": lambda: whether_the_same(rows, args.tries)}[part]()
+            lines += ["", *text]
+    text = "\n".join(lines) + "\n"
+    args.out.write_text(text) if args.out else print(text)
+
+
+main()
