@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
@@ -107,6 +108,9 @@ type watcher struct {
 	warned   map[string]bool
 }
 
+// sourceLine is where in NVIDIA's parser a message was written.
+var sourceLine = regexp.MustCompile(`^\w+\.cpp:\d+: `)
+
 var severities = []string{"internal error", "error", "warning", "info", "verbose"}
 
 func (w *watcher) event(e nvinfer.Event) {
@@ -114,6 +118,7 @@ func (w *watcher) event(e nvinfer.Event) {
 	case nvinfer.Library:
 		w.rep.Library = e.Text
 	case nvinfer.Log:
+		e.Text = sourceLine.ReplaceAllString(e.Text, "")
 		if e.Severity == nvinfer.SeverityWarning && !w.warned[e.Text] {
 			w.rep.Warnings = append(w.rep.Warnings, e.Text)
 			if w.warned == nil {

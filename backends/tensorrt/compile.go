@@ -104,7 +104,7 @@ func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Repor
 	if err != nil {
 		return nil, err
 	}
-	rep.Table, rep.Accuracy = table, costs
+	rep.Table, rep.Accuracy, rep.Warnings = table, costs, append(table.Warnings(), rep.Warnings...)
 	return rep, nil
 }
 

@@ -3,10 +3,13 @@ package tensorrt
 import (
 	"bytes"
 	"context"
+	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +17,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
 )
 
 // builders lists the builder processes that this process has started.
@@ -42,12 +47,62 @@ func TestBuilderKilled(t *testing.T) {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
-	_, _, err := Build(t.Context(), oneNode("Relu"), o)
+	dir := t.TempDir()
+	model := filepath.Join(t.TempDir(), "m.onnx")
+	require.NoError(t, os.WriteFile(model, oneNode("Relu"), 0o600))
+	_, err := BuildFile(t.Context(), model, filepath.Join(dir, "m.plan"), o)
 	require.Positive(t, killed)
 	var died *DiedError
 	require.ErrorAs(t, err, &died)
 	require.Contains(t, died.Cause, "killed")
 	require.NotEmpty(t, died.Last)
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries, "a part of the plan was left")
+}
+
+// A library that says it is of a version without a slot table is not called any further.
+func TestUnknownVersion(t *testing.T) {
+	needLibrary(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skipf("%s is skipped: it changes a number in amd64 machine code", t.Name())
+	}
+	found, err := Find(t.Context())
+	require.NoError(t, err)
+	dir := t.TempDir()
+	for _, name := range []string{nvinfer.Families[0].Core, nvinfer.Families[0].Parser} {
+		data, err := os.ReadFile(filepath.Join(found[0].Folder, name))
+		require.NoError(t, err)
+		if name == nvinfer.Families[0].Core {
+			at := functionOffset(t, data, "getInferLibVersion")
+			code := data[at : at+16]
+			number := binary.LittleEndian.AppendUint32(nil, uint32(found[0].Version))
+			require.Equal(t, 1, bytes.Count(code, number), "getInferLibVersion returns a constant")
+			binary.LittleEndian.PutUint32(code[bytes.Index(code, number):], 19999)
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	o := options()
+	o.Library = dir
+	_, _, err = Build(t.Context(), oneNode("Relu"), o)
+	require.ErrorIs(t, err, ErrVersion)
+	require.ErrorContains(t, err, "the library has version 1.99.99; hone knows TensorRT for RTX 1.4.0, ")
+}
+
+// functionOffset is where the code of an exported function begins in an ELF file.
+func functionOffset(t *testing.T, data []byte, name string) uint64 {
+	f, err := elf.NewFile(bytes.NewReader(data))
+	require.NoError(t, err)
+	symbols, err := f.DynamicSymbols()
+	require.NoError(t, err)
+	for _, s := range symbols {
+		if s.Name == name {
+			section := f.Sections[s.Section]
+			return s.Value - section.Addr + section.Offset
+		}
+	}
+	t.Fatalf("no function %s", name)
+	return 0
 }
 
 // A cancelled build leaves no process behind.

@@ -49,6 +49,24 @@ func (t Table) Refused() (out Table) {
 	return out
 }
 
+// Warnings tell of what a user would not expect of a plan.
+func (t Table) Warnings() (out []string) {
+	var narrowed []string
+	for _, r := range t {
+		if r.Rewritten == typesPass {
+			narrowed = append(narrowed, fmt.Sprintf("%s %q", r.Op, r.Name))
+		}
+	}
+	if n := len(narrowed); n > 0 {
+		more := ""
+		if n > 3 {
+			narrowed, more = narrowed[:3], fmt.Sprintf(" and %d more", n-3)
+		}
+		out = append(out, "TensorRT has no float64: these are float32 in the plan: "+strings.Join(narrowed, ", ")+more)
+	}
+	return out
+}
+
 // String is the table as text, a line a row.
 func (t Table) String() string {
 	var b strings.Builder
@@ -91,6 +109,7 @@ func (e *RefusedError) Error() string {
 // legalizing is one run: what the passes learn and the table tells.
 type legalizing struct {
 	Options
+	wide      map[string]bool   // inputs that were float64
 	exact     map[string]bool   // ONNX nodes whose results have to keep their precision
 	rewritten map[string]string // by ONNX node, the pass
 	kept      map[*ir.Op]string // measured, and why it stays in float32
@@ -115,7 +134,7 @@ func (l *legalizing) passes() ([]passes.Pass, error) {
 			err = e
 		}
 	}
-	add("fix(O1,trt-constant-if),trt-types")
+	add("fix(O1,trt-constant-if),trt-types,trt-loop")
 	out = append(out, passes.Func("trt-keep", func(_ *passes.Context, m *ir.Module) (bool, error) { return false, keep.Check(m) }))
 	if quantize != nil {
 		add("fold-batchnorm")
@@ -136,7 +155,7 @@ func (l *legalizing) passes() ([]passes.Pass, error) {
 // Run legalizes a module in place. It returns the table of what becomes of
 // each op, with a *RefusedError where some are refused.
 func Run(ctx context.Context, m *ir.Module, o Options) (Table, error) {
-	l := &legalizing{Options: o, exact: map[string]bool{}, rewritten: map[string]string{}, kept: map[*ir.Op]string{}}
+	l := &legalizing{Options: o, wide: map[string]bool{}, exact: map[string]bool{}, rewritten: map[string]string{}, kept: map[*ir.Op]string{}}
 	list, err := l.passes()
 	if err != nil {
 		return nil, err
@@ -150,6 +169,9 @@ func Run(ctx context.Context, m *ir.Module, o Options) (Table, error) {
 				l.exact[n] = l.exact[n] || slices.Contains([]string{"MatMulInteger", "ConvInteger", "DynamicQuantizeLinear"}, a.Op.Name)
 			}
 		}
+	}
+	for _, in := range m.Main().Body.Args {
+		l.wide[in.Name] = in.Type.IsTensor() && in.Type.DType == tensor.Float64
 	}
 	_, err = passes.NewPipeline(list...).Run(c, m)
 	if o.Note != nil {
@@ -172,6 +194,8 @@ func (l *legalizing) table(m *ir.Module) (t Table) {
 	for _, in := range m.Main().Body.Args {
 		if r := typeReason(in.Type, sm); r != "" {
 			t = append(t, Row{Op: "input", Name: in.Name, Refused: r})
+		} else if l.wide[in.Name] {
+			t = append(t, Row{Op: "input", Name: in.Name, Precision: in.Type.DType.String(), Rewritten: typesPass})
 		}
 	}
 	for _, f := range m.Funcs {

@@ -7,10 +7,13 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
+// typesPass is the name of the pass Types.
+const typesPass = "trt-types"
+
 // Types is the pass that narrows float64 to float32 openly: TensorRT would do
 // so by itself and say nothing. Notes of the application name every op.
 func Types() passes.Pass {
-	return passes.Func("trt-types", func(c *passes.Context, m *ir.Module) (bool, error) {
+	return passes.Func(typesPass, func(c *passes.Context, m *ir.Module) (bool, error) {
 		changed := false
 		for _, f := range m.Funcs {
 			for _, a := range f.Body.Args {
@@ -38,14 +41,9 @@ func Types() passes.Pass {
 
 func init() {
 	passes.Register(passes.Spec{
-		Name: "trt-types",
+		Name: typesPass,
 		Help: "narrow float64 to float32, inputs and outputs too",
 		New:  func(passes.Options) (passes.Pass, error) { return Types(), nil },
-	})
-	passes.Register(passes.Spec{
-		Name: "trt-constant-if",
-		Help: "replace an If of a constant condition by the branch that it takes",
-		New:  func(passes.Options) (passes.Pass, error) { return ConstantIf(), nil },
 	})
 }
 
@@ -97,68 +95,4 @@ func narrowDoubles(op *ir.Op) error {
 		}))
 	}
 	return nil
-}
-
-// ConstantIf is the pass that takes the branch of an If whose condition is known.
-func ConstantIf() passes.Pass {
-	return passes.Func("trt-constant-if", func(c *passes.Context, m *ir.Module) (bool, error) {
-		changed := false
-		for _, f := range m.Funcs {
-			ch, err := constantIfs(c, f.Body)
-			if changed = changed || ch; err != nil {
-				return changed, err
-			}
-		}
-		return changed, nil
-	})
-}
-
-func constantIfs(c *passes.Context, b *ir.Block) (changed bool, err error) {
-	for op := b.First(); op != nil; {
-		next := op.Next()
-		for _, r := range op.Regions {
-			ch, err := constantIfs(c, r)
-			if changed = changed || ch; err != nil {
-				return changed, err
-			}
-		}
-		if taken := branch(op); taken != nil {
-			ok, err := c.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value {
-				copies := map[*ir.Value]*ir.Value{}
-				for inner := range taken.Ops() {
-					if inner.Name != ir.YieldName {
-						r.Clone(inner, copies)
-					}
-				}
-				var out []*ir.Value
-				for _, v := range taken.Results() {
-					if copied := copies[v]; copied != nil {
-						v = copied
-					}
-					out = append(out, v)
-				}
-				return out
-			})
-			if changed = changed || ok; err != nil {
-				return changed, err
-			}
-		}
-		op = next
-	}
-	return changed, nil
-}
-
-// branch is the region that an If takes, where that is known.
-func branch(op *ir.Op) *ir.Block {
-	if op.Name != "If" || op.Operand(0).Data() == nil {
-		return nil
-	}
-	t, err := op.Operand(0).Data().Tensor()
-	if err != nil || t.DType != tensor.Bool || len(t.Data) != 1 {
-		return nil
-	}
-	if t.Data[0] != 0 {
-		return op.Region("then_branch")
-	}
-	return op.Region("else_branch")
 }

@@ -1,0 +1,160 @@
+package legalize
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
+	"github.com/hone-ml/hone/tensor"
+)
+
+func init() {
+	passes.Register(passes.Spec{
+		Name: "trt-constant-if",
+		Help: "replace an If of a constant condition by the branch that it takes",
+		New:  func(passes.Options) (passes.Pass, error) { return ConstantIf(), nil },
+	})
+	passes.Register(passes.Spec{
+		Name: "trt-loop",
+		Help: "give a Loop that has no condition the constant true",
+		New:  func(passes.Options) (passes.Pass, error) { return LoopCondition(), nil },
+	})
+}
+
+// LoopCondition is the pass that gives every Loop a condition: TensorRT's
+// parser looks for it where the body reads it, and fails where it is left out.
+func LoopCondition() passes.Pass {
+	return passes.Func("trt-loop", func(c *passes.Context, m *ir.Module) (changed bool, err error) {
+		for _, f := range m.Funcs {
+			f.Body.Walk(func(op *ir.Op) bool {
+				if op.Name == "Loop" && op.Operand(1) == nil {
+					var ok bool
+					ok, err = c.Change("", op, func() error {
+						op.SetOperand(1, ir.Before(op).Tensor(tensor.Scalar(tensor.Bool, true)))
+						return nil
+					})
+					changed = changed || ok
+				}
+				return err == nil
+			})
+		}
+		return changed, err
+	})
+}
+
+// ConstantIf is the pass that takes the branch of an If whose condition is known.
+func ConstantIf() passes.Pass {
+	return passes.Func("trt-constant-if", func(c *passes.Context, m *ir.Module) (bool, error) {
+		changed := false
+		for _, f := range m.Funcs {
+			ch, err := constantIfs(c, f.Body)
+			if changed = changed || ch; err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	})
+}
+
+func constantIfs(c *passes.Context, b *ir.Block) (changed bool, err error) {
+	for op := b.First(); op != nil; {
+		next := op.Next()
+		for _, r := range op.Regions {
+			ch, err := constantIfs(c, r)
+			if changed = changed || ch; err != nil {
+				return changed, err
+			}
+		}
+		if taken := branch(op); taken != nil {
+			ok, err := c.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value {
+				copies := map[*ir.Value]*ir.Value{}
+				for inner := range taken.Ops() {
+					if inner.Name != ir.YieldName {
+						r.Clone(inner, copies)
+					}
+				}
+				var out []*ir.Value
+				for _, v := range taken.Results() {
+					if copied := copies[v]; copied != nil {
+						v = copied
+					}
+					out = append(out, v)
+				}
+				return out
+			})
+			if changed = changed || ok; err != nil {
+				return changed, err
+			}
+		}
+		op = next
+	}
+	return changed, nil
+}
+
+// branch is the region that an If takes, where that is known.
+func branch(op *ir.Op) *ir.Block {
+	if op.Name != "If" || op.Operand(0).Data() == nil {
+		return nil
+	}
+	t, err := op.Operand(0).Data().Tensor()
+	if err != nil || t.DType != tensor.Bool || len(t.Data) != 1 {
+		return nil
+	}
+	if t.Data[0] != 0 {
+		return op.Region("then_branch")
+	}
+	return op.Region("else_branch")
+}
+
+// ifReason says which forms of If TensorRT does not take. One whose condition
+// is a constant is gone by now.
+func ifReason(op *ir.Op) string {
+	shapes := fromShapes(op.Operand(0))
+	if outer := decidedByData(op); shapes && outer != nil {
+		return fmt.Sprintf("its condition comes from a shape that only a run tells, and TensorRT's builder fails on such an If inside another (%q): "+
+			"fix the shapes (--input-shape) or the outer condition (--input-value)", strings.Join(outer.Loc, " "))
+	}
+	if shapes {
+		return "" // TensorRT decides these when it builds, or when the shapes are bound
+	}
+	then, otherwise := op.Region("then_branch").Results(), op.Region("else_branch").Results()
+	for i := range then {
+		a, b := then[i].Type.Rank(), otherwise[i].Type.Rank()
+		if a >= 0 && b >= 0 && a != b {
+			return fmt.Sprintf("its branches give a tensor of %d dimensions and one of %d, and TensorRT wants one rank where data decide", a, b)
+		}
+	}
+	return ""
+}
+
+// decidedByData is the nearest If around op whose condition comes from data.
+func decidedByData(op *ir.Op) *ir.Op {
+	for outer := op.Block().Parent(); outer != nil; outer = outer.Block().Parent() {
+		if outer.Name == "If" && !fromShapes(outer.Operand(0)) {
+			return outer
+		}
+	}
+	return nil
+}
+
+// fromShapes reports whether a value comes from shapes and constants alone.
+func fromShapes(v *ir.Value) bool {
+	known := map[*ir.Value]bool{}
+	var walk func(*ir.Value) bool
+	walk = func(v *ir.Value) bool {
+		if yes, ok := known[v]; ok {
+			return yes
+		}
+		def := v.Def()
+		yes := v.Data() != nil
+		if !yes && def != nil && len(def.Regions) == 0 {
+			yes = def.Name == "Shape" || def.Name == "Size" || def.NumOperands() > 0 &&
+				!slices.ContainsFunc(def.Operands(), func(o *ir.Value) bool { return o != nil && !walk(o) })
+		}
+		known[v] = yes
+		return yes
+	}
+	return walk(v)
+}
