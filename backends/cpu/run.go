@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/ir"
@@ -17,7 +18,8 @@ type run struct {
 	context.Context
 	root    *plan
 	threads int
-	need    int // bytes of scratch memory that workers have
+	need    int                        // bytes of scratch memory that workers have
+	observe func(*step, time.Duration) // nil, or told what each step took
 }
 
 // reserve makes sure that workers have scratch memory for a plan that the
@@ -82,8 +84,8 @@ func (p *plan) free() {
 	_ = p.run.Free()
 }
 
-// runInputs runs the plan of a module.
-func (p *plan) runInputs(ctx context.Context, threads int, inputs []tensor.Value) ([]tensor.Value, error) {
+// runInputs runs the plan of a module; observe, if any, is told what each step took.
+func (p *plan) runInputs(ctx context.Context, threads int, inputs []tensor.Value, observe func(*step, time.Duration)) ([]tensor.Value, error) {
 	for i, a := range p.fn.Body.Args {
 		if q := p.inputs[i]; q != nil {
 			if err := q.store(p.arena, inputs[i].(*tensor.Tensor)); err != nil {
@@ -93,7 +95,7 @@ func (p *plan) runInputs(ctx context.Context, threads int, inputs []tensor.Value
 			p.dynamic[a] = inputs[i]
 		}
 	}
-	x := &run{Context: ctx, root: p, threads: threads, need: p.need}
+	x := &run{Context: ctx, root: p, threads: threads, need: p.need, observe: observe}
 	if err := x.begin(); err != nil {
 		return nil, err
 	}
@@ -121,9 +123,17 @@ func (p *plan) execute(x *run) ([]tensor.Value, error) {
 		if err := x.Err(); err != nil {
 			return nil, err
 		}
+		if x.observe == nil || p.steps[i].control != nil {
+			if err := p.runStep(x, &p.steps[i]); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		start := time.Now()
 		if err := p.runStep(x, &p.steps[i]); err != nil {
 			return nil, err
 		}
+		x.observe(&p.steps[i], time.Since(start))
 	}
 	if p.tail != nil {
 		return p.tail.run(x, p)

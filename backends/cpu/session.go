@@ -92,7 +92,7 @@ func (s *Session) Run(ctx context.Context, inputs []tensor.Value) ([]tensor.Valu
 	if err != nil {
 		return nil, err
 	}
-	outs, err := p.runInputs(ctx, s.opt.Threads, inputs)
+	outs, err := p.runInputs(ctx, s.opt.Threads, inputs, nil)
 	s.release(p)
 	return outs, err
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
 )
 
 func init() { commands = append(commands, benchCommand) }
@@ -34,7 +36,7 @@ func benchCommand(a *app) *cobra.Command {
 	var in inputFlags
 	var opt hone.SessionOptions
 	var duration time.Duration
-	var asJSON bool
+	var asJSON, profile bool
 	c := &cobra.Command{
 		Use:   "bench MODEL",
 		Short: "measure the latency of a model or bundle",
@@ -68,6 +70,11 @@ func benchCommand(a *app) *cobra.Command {
 			at := func(q float64) float64 { return times[min(int(q*float64(len(times))), len(times)-1)] }
 			r.Latency.Median, r.Latency.Min, r.Latency.P90, r.Latency.P99 = at(0.5), times[0], at(0.9), at(0.99)
 			r.Runs, r.PeakRSS, r.Tier, r.Threads = len(times), peakRSS(), s.Tier(), opt.Threads
+			if profile {
+				if err := printProfile(cmd.Context(), a, s, ins); err != nil {
+					return err
+				}
+			}
 			if asJSON {
 				return json.NewEncoder(a.out).Encode(r)
 			}
@@ -81,8 +88,36 @@ func benchCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA tier; hone doctor lists them")
 	c.Flags().DurationVar(&duration, "duration", 2*time.Second, "how long to measure")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&profile, "profile", false, "also print what takes the time of a run, by operator")
 	mf.add(c)
 	return c
+}
+
+// printProfile prints the parts of a run, the largest first.
+func printProfile(ctx context.Context, a *app, s *hone.Session, inputs map[string]*tensor.Tensor) error {
+	ins := make([]tensor.Value, len(s.Inputs()))
+	for i, p := range s.Inputs() {
+		ins[i] = inputs[p.Name]
+	}
+	costs, err := s.CPU().Profile(ctx, ins, 5)
+	if err != nil {
+		return err
+	}
+	var total time.Duration
+	for _, c := range costs {
+		total += c.Time
+	}
+	for _, c := range costs {
+		if c.Time*200 < total {
+			continue
+		}
+		how := "kernel"
+		if c.Reference {
+			how = "reference"
+		}
+		fmt.Fprintf(a.out, "%5.1f %%  %9.3f ms  %4d  %-9s  %s  (%s)\n", 100*float64(c.Time)/float64(max(total, 1)), ms(c.Time), c.Count, how, c.Op, c.Loc)
+	}
+	return nil
 }
 
 func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
