@@ -16,6 +16,7 @@ import (
 func Pipeline() *passes.Pipeline {
 	return passes.NewPipeline(
 		passes.Func("expand-gemm", each(expandGemm)),
+		passes.Func("expand-recurrent", each(expandRecurrent)),
 		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
 		mustPass("dce", nil),
