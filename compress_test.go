@@ -29,7 +29,11 @@ var compressions = []struct {
 }{
 	{"static int8", "O2,quantize{mode=static,calibration=DATA},dce", 0.5, 0.3, 0},
 	{"int8 weights", "O2,quantize{mode=weights},dce", 0.2, 0.3, 0.3},
+	{"4-bit clusters", "O2,cluster{bits=4,storage=uint4,calibration=DATA},dce", 0.5, 0.2, 0.2},
 	{"2:4", "O2,prune{method=2:4,calibration=DATA},dce", 1, 0, 0},
+	{"channels by error", "O2,prune{method=channels,amount=0.4,calibration=DATA},O2", 2, 0.65, 0},
+	{"channels by weights", "O2,prune{method=channels,amount=0.4,importance=l1,calibration=DATA},O2", 2, 0.65, 0},
+	{"channels by batch norm", "O1,prune{method=channels,amount=0.4,importance=batchnorm,calibration=DATA},O2", 2, 0.65, 0},
 }
 
 // digitsFolds are the folders to judge by: the model of the repository, or with

@@ -84,6 +84,9 @@ type Context struct {
 	VerifyEach bool
 	// Around is called before and after each pass; changed is false before.
 	Around func(pass Pass, m *ir.Module, done, changed bool) error
+	// Progress, if set, hears from passes that take long how much they have done,
+	// 0 to 1.
+	Progress func(done float64)
 	// Timing receives a line a pass with time and counts, if set.
 	Timing io.Writer
 

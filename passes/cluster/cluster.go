@@ -7,12 +7,13 @@ package cluster
 import (
 	"fmt"
 	"math"
-	"slices"
 
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/layers"
+	"github.com/hone-ml/hone/passes/moments"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -23,6 +24,7 @@ func init() {
 		Options: []passes.Option{
 			{Name: "bits", Default: "4", Type: passes.Int(1, 8), Help: "1 to 8: a codebook has 2^bits values"},
 			{Name: "storage", Default: "uint8", Type: passes.OneOf("uint8", "uint4"), Help: "how indices are stored: uint8, or uint4 (half the size, ONNX opset 21, up to 4 bits)"},
+			{Name: "calibration", Help: "inputs as for quantize: weights count by what they are multiplied with, and make up for each other's error"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
 		New: newPass,
@@ -43,26 +45,71 @@ func newPass(o passes.Options) (passes.Pass, error) {
 		if err != nil {
 			return false, err
 		}
-		for _, l := range found {
+		var batches []calibrate.Batch
+		if path := o["calibration"]; path != "" {
+			if batches, err = calibrate.Load(path, m.Main().Body.Args); err != nil {
+				return false, err
+			}
+		}
+		err = moments.Each(c, m, found, batches, func(l layers.Layer, mo *moments.Moments) error {
 			if l.Weight.Len() <= 1<<bits {
-				continue
+				return nil
 			}
 			w, err := l.Values()
 			if err != nil {
-				return changed, err
+				return err
 			}
 			ok, err := l.Replace(c, "codebook", func(b *ir.Builder) (*ir.Value, error) {
-				even, scale := normalized(w, l)
-				book, codes := kmeans(even, 1<<bits)
+				book, codes, scale, err := share(w, l, mo, 1<<bits)
+				if err != nil {
+					return nil, err
+				}
 				return gathered(b, book, tensor.From(storage, codes, l.Weight.Shape...), scale)
 			})
 			changed = changed || ok
-			if err != nil {
-				return changed, err
-			}
-		}
-		return changed, nil
+			return err
+		})
+		return changed, err
 	}), nil
+}
+
+// share finds a codebook of k values for the weights of a layer, and a code for
+// each of them. With moments, a weight counts as much as the inputs that it
+// meets are large (Kim et al., "SqueezeLLM", ICML 2024), and what rounding to the
+// codebook loses is made up for by weights that are still to be rounded and by
+// the bias.
+func share(w []float32, l layers.Layer, mo *moments.Moments, k int) (book []float32, codes []uint8, scale *tensor.Tensor, err error) {
+	even, scale := normalized(w, l)
+	s := tensor.Of[float32](scale)
+	matters := make([]float64, len(w))
+	for i := range matters {
+		matters[i] = 1
+	}
+	if mo != nil {
+		matters = mo.Energy()
+	}
+	channel := make([]int, len(w))
+	layers.Channels(l.Weight.Shape, l.Out, func(i, ch int) {
+		channel[i] = ch
+		matters[i] *= float64(s[ch]) * float64(s[ch])
+	})
+	book, codes = kmeans(even, matters, k), make([]uint8, len(w))
+	if mo == nil {
+		for i, x := range even {
+			codes[i] = nearest(book, x)
+		}
+		return book, codes, scale, nil
+	}
+	bias := mo.Bias()
+	_, err = mo.Adjust(w, bias, moments.Policy{Together: 1, Set: func(g *moments.Group) {
+		i, scale := g.At[0], s[g.Output]
+		codes[i] = nearest(book, float32(g.Value[0]/float64(scale)))
+		g.Value[0] = float64(book[codes[i]] * scale)
+	}})
+	if err == nil && bias != nil {
+		mo.SetBias(bias)
+	}
+	return book, codes, scale, err
 }
 
 // normalized returns the weights over the root mean square of their output
@@ -104,108 +151,4 @@ func gathered(b *ir.Builder, book []float32, codes, scale *tensor.Tensor) (*ir.V
 		return nil, err
 	}
 	return y.Result(0), nil
-}
-
-// kmeans finds k values that stand for all of w with a small squared error, and
-// the index of the nearest one for each. It is Lloyd's algorithm on the
-// sorted weights, where a cluster is a range and its mean comes from prefix
-// sums; it starts from the best centers for a histogram of w, so that no
-// local optimum holds it.
-func kmeans(w []float32, k int) (book []float32, codes []uint8) {
-	sorted := slices.Clone(w)
-	slices.Sort(sorted)
-	n := len(sorted)
-	prefix := make([]float64, n+1)
-	for i, x := range sorted {
-		prefix[i+1] = prefix[i] + float64(x)
-	}
-	centers := start(sorted, prefix, k)
-	for range 300 {
-		moved := false
-		for i, from := 0, 0; i < k; i++ {
-			to := n
-			if i+1 < k {
-				middle := float32((centers[i] + centers[i+1]) / 2)
-				to, _ = slices.BinarySearch(sorted, middle)
-			}
-			if to > from {
-				mean := (prefix[to] - prefix[from]) / float64(to-from)
-				moved = moved || mean != centers[i]
-				centers[i] = mean
-				from = to
-			}
-		}
-		if !moved {
-			break
-		}
-	}
-	slices.Sort(centers)
-	book, codes = make([]float32, k), make([]uint8, n)
-	for i, c := range centers {
-		book[i] = float32(c)
-	}
-	for i, x := range w {
-		j, _ := slices.BinarySearch(book, x)
-		if j == k || j > 0 && x-book[j-1] <= book[j]-x {
-			j--
-		}
-		codes[i] = uint8(j)
-	}
-	return book, codes
-}
-
-// start returns the k centers with the least squared error for the weights in
-// bins of equal width, found by dynamic programming over the bins (Wang and
-// Song, "Ckmeans.1d.dp", R Journal 2011).
-func start(sorted []float32, prefix []float64, k int) []float64 {
-	const bins = 1024
-	n, lo := len(sorted), float64(sorted[0])
-	width := (float64(sorted[n-1]) - lo) / bins
-	edge := make([]int, bins+1) // of each bin among the sorted weights
-	square := make([]float64, n+1)
-	for i, x := range sorted {
-		square[i+1] = square[i] + float64(x)*float64(x)
-	}
-	for b := 1; b < bins; b++ {
-		edge[b], _ = slices.BinarySearch(sorted, float32(lo+float64(b)*width))
-	}
-	edge[bins] = n
-	cost := func(a, b int) float64 { // of one center for the bins a to b
-		from, to := edge[a], edge[b]
-		if from == to {
-			return 0
-		}
-		sum := prefix[to] - prefix[from]
-		return square[to] - square[from] - sum*sum/float64(to-from)
-	}
-	best, first := make([]float64, bins+1), make([][]int, k)
-	for b := range best {
-		best[b] = cost(0, b)
-	}
-	first[0] = make([]int, bins+1)
-	for c := 1; c < k; c++ {
-		next := slices.Clone(best)
-		first[c] = make([]int, bins+1)
-		for b := 1; b <= bins; b++ {
-			first[c][b] = b // an empty cluster
-			for a := range b {
-				if e := best[a] + cost(a, b); e < next[b] {
-					next[b], first[c][b] = e, a
-				}
-			}
-		}
-		best = next
-	}
-	centers := make([]float64, k)
-	for c, b := k-1, bins; c >= 0; c-- {
-		a := first[c][b]
-		if from, to := edge[a], edge[b]; to > from {
-			centers[c] = (prefix[to] - prefix[from]) / float64(to-from)
-		} else {
-			centers[c] = lo + float64(b)*width
-		}
-		b = a
-	}
-	slices.Sort(centers)
-	return centers
 }

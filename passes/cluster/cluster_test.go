@@ -11,6 +11,8 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
+const calibration = "../../testdata/digits/calibration_images.npy"
+
 // Sixteen values a layer are enough for the digits, and half a byte a weight
 // for sixteen values.
 func TestDigitsStayRight(t *testing.T) {
@@ -18,7 +20,7 @@ func TestDigitsStayRight(t *testing.T) {
 	for _, c := range []struct {
 		options string
 		size    float64
-	}{{"bits=4", 0.3}, {"bits=4,storage=uint4", 0.2}} {
+	}{{"bits=4", 0.3}, {"bits=4,storage=uint4", 0.2}, {"bits=3,storage=uint4,calibration=" + calibration, 0.2}} {
 		m := digitstest.Module(t)
 		require.NoError(t, digitstest.Optimize(t, m, "O2,cluster{"+c.options+"},dce"))
 		size := digitstest.Size(t, m)

@@ -2,7 +2,6 @@ package prune
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/hone-ml/hone/internal/calibrate"
@@ -10,18 +9,23 @@ import (
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/layers"
+	"github.com/hone-ml/hone/passes/moments"
 	"github.com/hone-ml/hone/tensor"
 )
 
-// keepAtLeast is the share of its channels that every space keeps.
-const keepAtLeast = 0.125
-
-// cutChannels removes the least important channels until the share save of the
+// cutChannels removes the least important channels until a share of the
 // multiply-accumulates is gone. What must be cut together is found by a
-// dependency graph (Fang et al., "DepGraph", CVPR 2023); importance is the L1
-// norm of the weights that make a channel, or the scale of its batch norm (Liu
-// et al., "Network Slimming", ICCV 2017), over the mean of the layer.
-func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save float64, batchnorm bool, batches []calibrate.Batch) (bool, error) {
+// dependency graph (Fang et al., "DepGraph", CVPR 2023).
+func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, o channelOptions, batches []calibrate.Batch) (bool, error) {
+	if o.importance == "auto" {
+		o.importance = "l1"
+		if len(batches) > 0 {
+			o.importance = "error"
+		}
+	}
+	if len(batches) == 0 {
+		c.Note("without calibration no layer makes up for the channels that it loses: train the model again, or expect other answers")
+	}
 	g := &graph{refs: map[*ir.Value]ref{}, layers: map[*ir.Op]layers.Layer{}}
 	for _, l := range found {
 		g.layers[l.Op] = l
@@ -29,15 +33,15 @@ func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save flo
 	for op := range m.Main().Body.Ops() {
 		g.visit(op)
 	}
-	ranked, err := g.rank(batchnorm)
+	ranked, err := g.rank(c, m, o, batches)
 	if err != nil {
 		return false, err
 	}
 	if len(ranked) == 0 {
 		return false, fmt.Errorf("no channels can be cut: every one of them reaches an output or an operator with channels that are fixed%s",
-			map[bool]string{true: "; or there is no BatchNormalization left to rank by", false: ""}[batchnorm])
+			map[bool]string{true: "; or there is no BatchNormalization left to rank by", false: ""}[o.importance == "batchnorm"])
 	}
-	gone := g.choose(ranked, save)
+	gone := g.choose(ranked, o.save)
 	changed, err := g.makeUp(c, m, gone, batches)
 	if err != nil {
 		return changed, err
@@ -65,7 +69,7 @@ func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save flo
 			return changed, err
 		}
 	}
-	if got := 1 - g.cost(gone)/g.cost(nil); got < save-0.005 {
+	if got := 1 - g.cost(gone)/g.cost(nil); got < o.save-0.005 {
 		c.Note("only %.1f %% of the multiply-accumulates could be saved: the other channels are fixed", 100*got)
 	}
 	return changed, ops.InferModule(m)
@@ -74,129 +78,37 @@ func cutChannels(c *passes.Context, m *ir.Module, found []layers.Layer, save flo
 // makeUp lets the layers that read channels that go do without them, in program
 // order, each for the inputs that the ones before it give it then.
 func (g *graph) makeUp(c *passes.Context, m *ir.Module, gone map[*space]map[int]bool, batches []calibrate.Batch) (changed bool, err error) {
-	type reader struct {
-		lost   map[int]bool
-		factor int
-	}
-	readers := map[*ir.Op]reader{}
-	for _, s := range g.spaces {
-		for _, cut := range s.cuts {
-			if l, ok := layers.Of(cut.op); ok && s.parent == nil && len(gone[s]) > 0 && cut.operand == layers.WeightOperand && cut.axis == l.In {
-				readers[cut.op] = reader{gone[s], cut.factor}
-			}
-		}
-	}
 	if len(batches) == 0 {
 		return false, nil
 	}
-	for op := range m.Main().Body.Ops() {
-		r, ok := readers[op]
-		l, is := layers.Of(op)
-		if !ok || !is {
-			continue
-		}
-		mo := newMoments(l)
+	readers, found := g.readers(m, func(s *space) bool { return len(gone[s]) > 0 })
+	err = moments.Each(c, m, found, batches, func(l layers.Layer, mo *moments.Moments) error {
 		if mo == nil {
-			continue
+			return nil
 		}
 		w, err := l.Values()
 		if err != nil {
-			return changed, err
+			return err
 		}
-		ok, err = l.Replace(c, "make-up", func(b *ir.Builder) (*ir.Value, error) {
-			if err := mo.observe(c, m, batches); err != nil {
+		r := readers[l.Op]
+		lost := func(ch int) bool { return gone[r.space][ch/r.factor] }
+		ok, err := l.Replace(c, "make-up", func(b *ir.Builder) (*ir.Value, error) {
+			bias := mo.Bias()
+			v, err := mo.Adjust(w, bias, moments.Policy{Together: 1, First: lost, Set: func(g *moments.Group) {
+				g.Value[0], g.Keep[0] = 0, !lost(mo.Channel(g.At[0]))
+			}})
+			if err != nil {
 				return nil, err
 			}
-			return b.Tensor(mo.prune(w, policy{drop: func(ch int) bool { return r.lost[ch/r.factor] }})), mo.err
+			if bias != nil {
+				mo.SetBias(bias)
+			}
+			return b.Tensor(tensor.Float32s(v, l.Weight.Shape...)), nil
 		})
 		changed = changed || ok
-		if err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
-}
-
-// channel is one candidate.
-type channel struct {
-	space *space
-	index int
-	score float64
-}
-
-// rank returns the channels that may be cut, the least important one first.
-func (g *graph) rank(batchnorm bool) ([]channel, error) {
-	var all []channel
-	for _, s := range g.spaces {
-		if s.parent != nil || s.locked || len(s.producers) == 0 || batchnorm && len(s.norms) == 0 {
-			continue
-		}
-		score := make([]float64, s.size)
-		if batchnorm {
-			for _, op := range s.norms {
-				t, err := op.Operand(1).Data().Tensor()
-				if err != nil {
-					return nil, err
-				}
-				accumulate(score, t, 0)
-			}
-		} else {
-			for _, l := range s.producers {
-				t, err := l.Weight.Tensor()
-				if err != nil {
-					return nil, err
-				}
-				accumulate(score, t, l.Out)
-			}
-		}
-		for i, v := range score {
-			all = append(all, channel{s, i, v})
-		}
-	}
-	slices.SortStableFunc(all, func(a, b channel) int {
-		switch {
-		case a.score < b.score:
-			return -1
-		case a.score > b.score:
-			return 1
-		}
-		return 0
+		return err
 	})
-	return all, nil
-}
-
-// accumulate adds the L1 norm of each channel over the mean of them.
-func accumulate(score []float64, t *tensor.Tensor, axis int) {
-	w, norm, sum := tensor.Of[float32](t), make([]float64, len(score)), 0.0
-	layers.Channels(t.Shape, axis, func(i, ch int) {
-		norm[ch] += math.Abs(float64(w[i]))
-		sum += math.Abs(float64(w[i]))
-	})
-	for ch, n := range norm {
-		if sum > 0 {
-			score[ch] += n * float64(len(norm)) / sum
-		}
-	}
-}
-
-// choose takes channels in their order until enough work is saved.
-func (g *graph) choose(ranked []channel, save float64) map[*space]map[int]bool {
-	gone := map[*space]map[int]bool{}
-	target := g.cost(nil) * (1 - save)
-	for _, ch := range ranked {
-		if g.cost(gone) <= target {
-			break
-		}
-		s := ch.space
-		if float64(s.size-len(gone[s])-1) < max(1, keepAtLeast*float64(s.size)) {
-			continue
-		}
-		if gone[s] == nil {
-			gone[s] = map[int]bool{}
-		}
-		gone[s][ch.index] = true
-	}
-	return gone
+	return changed, err
 }
 
 // cost is the work that is left.

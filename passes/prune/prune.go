@@ -3,6 +3,7 @@
 package prune
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/layers"
+	"github.com/hone-ml/hone/passes/moments"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -21,7 +23,8 @@ func init() {
 		Options: []passes.Option{
 			{Name: "method", Default: "global", Type: passes.OneOf("global", "layer", "2:4", "channels"), Help: "global (smallest weights of all layers), layer (of each layer), 2:4 (two of every four along the inputs), or channels"},
 			{Name: "amount", Default: "0.5", Type: passes.Between(0, 1), Help: "global, layer: the share of weights to zero; channels: the share of multiply-accumulates to save"},
-			{Name: "importance", Default: "l1", Type: passes.OneOf("l1", "batchnorm"), Help: "channels: l1 (of the weights) or batchnorm (its scale; run before fold-batchnorm)"},
+			{Name: "importance", Default: "auto", Type: passes.OneOf(importances...), Help: "channels: error (what the layers that read a channel can not make up for), l1 (of the weights that make it), batchnorm (its scale; run before fold-batchnorm), or auto: error with calibration, else l1"},
+			{Name: "multiple", Default: "1", Type: passes.Int(1, 1024), Help: "channels: what is left of each is a multiple of it; kernels like 16"},
 			{Name: "calibration", Help: "inputs as for quantize: the weights that stay make up for those that go"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
@@ -44,7 +47,7 @@ func newPass(o passes.Options) (passes.Pass, error) {
 			}
 		}
 		if o["method"] == "channels" {
-			return cutChannels(c, m, found, amount, o["importance"] == "batchnorm", batches)
+			return cutChannels(c, m, found, channelOptions{amount, o["importance"], o.Int("multiple")}, batches)
 		}
 		return zeroWeights(c, m, found, o["method"], amount, batches)
 	}), nil
@@ -65,43 +68,62 @@ func zeroWeights(c *passes.Context, m *ir.Module, found []layers.Layer, method s
 		}
 		bound = quantile(all, amount)
 	}
-	for _, l := range found {
+	err = moments.Each(c, m, found, batches, func(l layers.Layer, mo *moments.Moments) error {
 		if method == "2:4" && !divisible(l) {
 			c.Note("%s stays dense: its inputs are no multiple of 4", ops.Describe(l.Op))
-			continue
+			return nil
 		}
 		w, err := l.Values()
 		if err != nil {
-			return changed, err
+			return err
+		}
+		limit := bound
+		if method == "layer" {
+			limit = quantile(magnitudes(w), amount)
 		}
 		ok, err := l.Replace(c, "zero-weights", func(b *ir.Builder) (*ir.Value, error) {
-			if mo := newMoments(l); mo != nil && len(batches) > 0 {
-				if err := mo.observe(c, m, batches); err != nil {
+			v := slices.Clone(w)
+			switch {
+			case mo != nil:
+				policy := moments.Policy{Together: 1, Set: func(g *moments.Group) {
+					g.Value[0], g.Keep[0] = 0, math.Abs(float64(w[g.At[0]])) >= limit
+				}}
+				if method == "2:4" {
+					policy = moments.Policy{Together: 4, Set: keepTwo}
+				}
+				bias := mo.Bias()
+				var err error
+				if v, err = mo.Adjust(w, bias, policy); err != nil {
 					return nil, err
 				}
-				limit := bound
-				if method == "layer" {
-					limit = quantile(magnitudes(w), amount)
+				if bias != nil {
+					mo.SetBias(bias)
 				}
-				return b.Tensor(mo.prune(w, policy{twoOfFour: method == "2:4", limit: limit})), mo.err
-			}
-			v := slices.Clone(w)
-			switch method {
-			case "2:4":
+			case method == "2:4":
 				twoOfFour(v, l.Weight.Shape, l.In)
-			case "layer":
-				zeroBelow(v, quantile(magnitudes(w), amount))
 			default:
-				zeroBelow(v, bound)
+				zeroBelow(v, limit)
 			}
 			return b.Tensor(tensor.Float32s(v, l.Weight.Shape...)), nil
 		})
 		changed = changed || ok
-		if err != nil {
-			return changed, err
-		}
+		return err
+	})
+	return changed, err
+}
+
+// keepTwo keeps the two of four whose loss would cost most.
+func keepTwo(g *moments.Group) {
+	cost := make([]float64, len(g.At))
+	order := make([]int, len(g.At))
+	for i := range order {
+		order[i] = i
+		cost[i] = g.Value[i] * g.Value[i] * g.Cost[i]
 	}
-	return changed, nil
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(cost[b], cost[a]) })
+	for i, k := range order {
+		g.Value[k], g.Keep[k] = 0, i < 2
+	}
 }
 
 func magnitudes(w []float32) []float64 {
