@@ -19,6 +19,10 @@ SM = "86,89"
 VALUES = {"silero_vad": ["sr=16000"]}
 
 
+# What the passes of backends/tensorrt/legalize do, as the table tells it.
+REWRITES = {"trt-If": "If decided", "trt-quantized": "ops for quantized ones", "trt-types": "float64 ops narrowed", "trt-loop": "Loop conditions", "trt-constant-if": "branches taken"}
+
+
 def listed(name):
     """A list of testdata: model -> the ranges or shapes of its inputs."""
     lines = [l.split() for l in (TESTS / name).read_text().splitlines() if l and l[0] != "#"]
@@ -83,12 +87,18 @@ def fixed(shapes):
 
 def why(text):
     """The first reason of a refusal, short."""
-    for line in text.splitlines():
-        line = line.strip()
-        if m := re.search(r'^(\w+) node ".*?": (.*)', line):
-            return f"{m[1]}: {m[2]}"[:160]
-    lines = [re.sub(r"In \w+ at /_src.*", "", l).strip() for l in text.splitlines() if l.strip()]
-    return re.sub(r"^hone: ", "", lines[-1] if lines else "no reason given")[:160].replace("|", "/")
+    lines = [l.strip() for l in text.splitlines() if l.strip()]
+    for line in lines:
+        if m := re.search(r'^(\w+) node "(.*?)": (.*)', line):
+            return f"{m[1]} `{m[2]}`: {m[3]}"
+    line = next((l for l in lines if "Error" in l or "ssertion" in l or "creator" in l), "no reason given")
+    line = re.sub(r"^\[\w+\.cpp::\w+::\d+\] |^IBuilder::\w+: |Error Code \d+: | In \w+ at /_src.*|Assertion failed: ", "", line)
+    return (line if len(line) < 120 else line[:120] + " …").replace("|", "/")
+
+
+def ifs(graph):
+    """The Ifs of a graph and its subgraphs."""
+    return sum((n.op_type == "If") + sum(ifs(a.g) for a in n.attribute if a.HasField("g")) for n in graph.node)
 
 
 def quantized(folder):
@@ -141,8 +151,9 @@ def build_row(args, name, path, shapes, folder):
     # A fixed shape lets hone fold what depends on it; with a value fixed, the other branch may not fit that shape.
     flags += [f for s in shapes for f in ("--profile" if name in VALUES else "--input-shape", s)]
     told = hone(args.hone, path, flags)
-    row = {"name": name, "size": path.stat().st_size, "theirs": "built" if theirs.code == 0 else why(theirs.err), "flags": VALUES.get(name, []),
-           "rewritten": Counter(re.findall(r"written by (trt-[\w-]+)$", told.out, re.M))}
+    rewritten = Counter(re.findall(r"written by (trt-[\w-]+)$", told.out, re.M))
+    rewritten["trt-If"] = ifs(load(path).graph) - len(re.findall(r"^\w+ +If ", told.out, re.M))
+    row = {"name": name, "size": path.stat().st_size, "theirs": "built" if theirs.code == 0 else why(theirs.err), "flags": VALUES.get(name, []), "rewritten": +rewritten}
     for precision in ("fp32", "fp16"):
         plan = folder / f"{precision}.plan"
         cost = hone(args.hone, path, flags, plan, precision)
@@ -151,9 +162,13 @@ def build_row(args, name, path, shapes, folder):
     return row
 
 
-def dynamic(path):
+def load(path):
     import onnx
-    model = onnx.load(path, load_external_data=False)
+    return onnx.load(path, load_external_data=False)
+
+
+def dynamic(path):
+    model = load(path)
     constants = {i.name for i in model.graph.initializer}
     return any(not d.HasField("dim_value") for i in model.graph.input if i.name not in constants for d in i.type.tensor_type.shape.dim)
 
@@ -192,19 +207,21 @@ def verdict(built):
 def what_is_built(rows):
     both = [r for r in rows if r["theirs"] == "built"]
     ours = [r for r in rows if isinstance(r["fp32"], dict) and isinstance(r["fp16"], dict)]
+    def rewritten(r):
+        return ", ".join(f"{n} {REWRITES[p]}" for p, n in sorted(r["rewritten"].items())) or "–"
     yield "## What is built"
     yield ""
     yield (f"Each model at one set of shapes, one plan for compute capabilities 8.6 and 8.9. NVIDIA's bindings are given the ONNX file as it is, hone "
            f"the same file and `hone compile --backend tensorrt`. Of {len(rows)} models NVIDIA's bindings build {len(both)}, hone {len(ours)}; "
            f"{sum(r not in both for r in ours)} are built by hone alone, {sum(r not in ours for r in both)} by NVIDIA's bindings alone. Names with "
-           "`_qdq`, `_qop` and `_dynamic` are models quantized by onnxruntime's tools: QDQ with uint8 or int8 activations, QLinear operators, integer products.")
+           "`_qdq`, `_qop` and `_dynamic` are models quantized by onnxruntime's tools: QDQ with uint8 or int8 activations, QLinear operators, integer products. "
+           "What is refused is refused before the build.")
     yield ""
-    yield "| model | MB | NVIDIA's bindings | hone | rewritten for TensorRT | plan MB, FP32 | FP16 | FP16 / FP32 | attention fused in layers, FP32 | FP16 |"
+    yield "| model | MB | NVIDIA's bindings | hone | rewritten | plan MB, FP32 | FP16 | FP16 / FP32 | attention fused in layers, FP32 | FP16 |"
     yield "|---|---:|---|---|---|---:|---:|---:|---:|---:|"
     for r in rows:
         a, b = r["fp32"], r["fp16"]
-        rewritten = ", ".join(f"{p[4:]} {n}" for p, n in sorted(r["rewritten"].items())) or "–"
-        cells = [r["name"], f"{r['size'] / 1e6:.1f}", r["theirs"], " ".join([verdict(a if verdict(a) != "built" else b), *(f"with `--input-value {v}`" for v in r["flags"])]), rewritten]
+        cells = [r["name"], f"{r['size'] / 1e6:.1f}", r["theirs"], " ".join([verdict(a if verdict(a) != "built" else b), *(f"with `--input-value {v}`" for v in r["flags"])]), rewritten(r)]
         if verdict(a) == verdict(b) == "built":
             cells += [f"{a['size'] / 1e6:.2f}", f"{b['size'] / 1e6:.2f}", f"{b['size'] / a['size']:.2f}", str(a["attention"]), str(b["attention"])]
         else:
