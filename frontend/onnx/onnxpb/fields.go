@@ -11,9 +11,6 @@ import (
 // num is a field number.
 type num = protowire.Number
 
-// view returns b's bytes as a string without copying them.
-func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // integer visits an int32, int64 or enum field; zero is not written.
@@ -62,14 +59,15 @@ func float(c *codec, n num, name string, p *float32, always bool) {
 	}
 }
 
-// str visits a string field; the empty one is not written.
+// str visits a string field; the empty one is not written. What is read is a
+// copy, unlike a tensor's data: names outlive a mapped file in errors.
 func str(c *codec, n num, name string, p *string) { strIf(c, n, name, p, false) }
 
 // strIf is str for a field that is also written empty where always says so.
 func strIf(c *codec, n num, name string, p *string, always bool) {
 	if c.mode == decoding {
 		if c.take(n, name, protowire.BytesType) {
-			*p = view(c.cur.b)
+			*p = string(c.cur.b)
 		}
 	} else if always || *p != "" {
 		putString(c, n, *p)
@@ -87,7 +85,7 @@ func putString(c *codec, n num, s string) {
 func strs(c *codec, n num, name string, p *[]string) {
 	if c.mode == decoding {
 		if c.take(n, name, protowire.BytesType) && c.charge(4*unsafe.Sizeof("")) {
-			*p = append(*p, view(c.cur.b))
+			*p = append(*p, string(c.cur.b))
 		}
 		return
 	}
