@@ -33,18 +33,32 @@ func NewSet(rules []*Rule) *Set {
 
 // Pass makes a pass that applies the rules once over the module in program
 // order. Users of a replaced value come later and see what replaced it.
-func (s *Set) Pass(name string) passes.Pass {
-	return passes.Func(name, func(c *passes.Context, m *ir.Module) (bool, error) {
-		changed := false
-		for _, f := range m.Funcs {
-			ch, err := s.block(c, f.Body)
-			changed = changed || ch
-			if err != nil {
-				return changed, err
-			}
+func (s *Set) Pass(name string) passes.Pass { return pass{name, s} }
+
+type pass struct {
+	name string
+	set  *Set
+}
+
+func (p pass) Name() string { return p.name }
+
+func (p pass) Run(c *passes.Context, m *ir.Module) (changed bool, err error) {
+	for _, f := range m.Funcs {
+		ch, err := p.set.block(c, f.Body)
+		changed = changed || ch
+		if err != nil {
+			return changed, err
 		}
-		return changed, nil
-	})
+	}
+	return changed, nil
+}
+
+// RulesOf returns the rules that a pass applies, none for a pass of another kind.
+func RulesOf(p passes.Pass) []*Rule {
+	if p, ok := p.(pass); ok {
+		return p.set.Rules
+	}
+	return nil
 }
 
 func (s *Set) block(c *passes.Context, b *ir.Block) (bool, error) {

@@ -41,6 +41,20 @@ func (r *Rule) Check() error {
 	return nil
 }
 
+// Example returns the rule's first pattern as a module, before and after it.
+func (r *Rule) Example() (before, after *ir.Module, err error) {
+	if len(r.Examples) == 0 {
+		return nil, nil, fmt.Errorf("%s: rule %s has no example", r.Pos, r.Name)
+	}
+	g, err := newGraph(r.Match[0], r.Examples[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	before = g.module.Clone()
+	_, err = NewSet([]*Rule{r}).Pass(r.Name).Run(passes.NewContext(context.Background()), g.module)
+	return before, g.module, err
+}
+
 // tolerance is how far results may be apart, relative to their scale: both
 // sides round differently.
 const tolerance = 2e-5

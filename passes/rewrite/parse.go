@@ -17,6 +17,7 @@ type Rule struct {
 	Name     string
 	Doc      string
 	Pos      string // file:line
+	Source   string // its clauses, a line each
 	Match    []*expr
 	Where    []pred
 	Let      []binding
@@ -98,15 +99,18 @@ func Parse(file, text string) ([]*Rule, error) {
 				return nil, fmt.Errorf("%s: there are two rules %s", where, r.Name)
 			}
 			names[r.Name] = true
+			r.Source = c.source()
 			rules = append(rules, r)
 			continue
 		}
 		if len(rules) == 0 {
 			return nil, fmt.Errorf("%s: expected rule NAME, found %q", where, c.word)
 		}
-		if err := rules[len(rules)-1].clause(file, c); err != nil {
+		r := rules[len(rules)-1]
+		if err := r.clause(file, c); err != nil {
 			return nil, err
 		}
+		r.Source += c.source()
 	}
 	for _, r := range rules {
 		if err := r.check(); err != nil {
@@ -120,6 +124,11 @@ func Parse(file, text string) ([]*Rule, error) {
 type clause struct {
 	word, text string
 	line, col  int
+}
+
+// source writes a clause as it is best read.
+func (c clause) source() string {
+	return fmt.Sprintf("%-7s %s\n", c.word, strings.Join(strings.Fields(c.text), " "))
 }
 
 func clauses(text string) []clause {

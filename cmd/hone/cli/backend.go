@@ -50,28 +50,21 @@ func (f *compileFlags) runBackend(cmd *cobra.Command, a *app, path string) error
 	if !ok {
 		return usagef("there is no backend %q: there are %s", f.backend, strings.Join(backends.Names(), ", "))
 	}
-	pipeline, err := f.text()
+	pipeline, err := f.pipeline(a)
 	if err != nil {
 		return err
 	}
-	p := a.stages()
-	defer p.done()
-	p.at("reading " + path)
-	m, err := f.open(path)
+	m, err := f.open(a, path)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	ctx := f.context(cmd, a)
-	if err := f.userRules(ctx, m.Module()); err != nil {
-		return err
-	}
-	if err := m.Optimize(ctx, pipeline); err != nil {
+	if _, err := pipeline.Run(ctx, m.Module()); err != nil {
 		return err
 	}
 	if f.explain {
 		text, err := b.Explain(cmd.Context(), m.Module(), f.options(b))
-		p.done()
 		fmt.Fprint(a.out, text)
 		return err
 	}
@@ -79,12 +72,11 @@ func (f *compileFlags) runBackend(cmd *cobra.Command, a *app, path string) error
 	if err := checkOutput(out); err != nil {
 		return err
 	}
-	p.at("building " + out)
-	s, err := b.Compile(ctx, m.Module(), out, f.options(b), func(stage string, done float64) { p.part("building "+out+": "+stage, done) })
+	a.work.at("building " + out)
+	s, err := b.Compile(ctx, m.Module(), out, f.options(b), func(stage string, done float64) { a.work.part("building "+out+": "+stage, done) })
 	if err != nil {
 		return err
 	}
-	p.done()
 	for _, w := range s.Warnings {
 		fmt.Fprintln(a.err, "warning:", w)
 	}

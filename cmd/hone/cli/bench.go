@@ -124,16 +124,14 @@ func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
 
 // openSession loads a bundle, or compiles a model in memory.
 func openSession(cmd *cobra.Command, a *app, path string, mf *modelFlags, opt hone.SessionOptions) (*hone.Session, error) {
-	m, err := mf.open(path)
+	m, err := mf.open(a, path)
 	if err != nil {
 		return nil, err
 	}
 	if m.Module().Level == ir.CPU {
 		return m.Session(opt)
 	}
-	p := a.stages()
-	defer p.done()
-	p.at("compiling " + path)
+	a.work.at("compiling " + path)
 	compiled, err := hone.Compile(cmd.Context(), m, hone.CompileOptions{})
 	if err != nil {
 		return nil, err

@@ -24,31 +24,30 @@ func bisectCommand(a *app) *cobra.Command {
 	var inputs string
 	var tolerance float64
 	c := &cobra.Command{
-		Use:   "bisect MODEL --pipeline PASSES",
+		Use:   "bisect MODEL",
 		Short: "name the pass, rule and op that make a model answer otherwise",
-		Args:  exactly(1, "one model"),
+		Long: `bisect runs passes over a model, and where its answers change, searches for the one change that did it.
+Exit code 1 where there is one.`,
+		Example: `  hone bisect model.onnx --rules my.rules
+  hone bisect model.onnx -O3 --inputs samples/ --tolerance 1e-3
+  hone bisect model.onnx --pipeline 'fold-constants,recognize,dce'`,
+		Args: exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := mf.open(args[0])
+			pipeline, err := pf.pipeline(a)
 			if err != nil {
 				return err
 			}
-			text, err := pf.text()
+			m, err := mf.open(a, args[0])
 			if err != nil {
 				return err
 			}
-			pipeline, err := passes.ParsePipeline(text)
-			if err != nil {
-				return err
-			}
+			defer m.Close()
 			cases, err := readCases(cmd.Context(), a, hone.Inputs(m.Module()), inputs)
 			if err != nil {
 				return err
 			}
 			culprit, err := bisect.Find(cmd.Context(), m.Module(), bisect.Options{
 				Run: func(c *passes.Context, m *ir.Module) error {
-					if err := pf.userRules(c, m); err != nil {
-						return err
-					}
 					_, err := pipeline.Run(c, m)
 					return err
 				},
@@ -59,17 +58,15 @@ func bisectCommand(a *app) *cobra.Command {
 				return err
 			}
 			if culprit == nil {
-				fmt.Fprintf(a.out, "%s keeps the answers within %g on %d inputs\n", pipeline.Name(), tolerance, len(cases))
+				fmt.Fprintf(a.out, "%s keeps the answers within %g on %s\n", pipeline.Name(), tolerance, plural(len(cases), "set of inputs"))
 				return nil
 			}
 			fmt.Fprintf(a.out, "%s\n  %s\n  then: %v\n", culprit, strings.TrimSpace(culprit.Text), culprit.Broken)
 			return errSilent
 		},
 	}
-	c.Flags().StringVar(&pf.pipeline, "pipeline", "", "the passes under suspicion, for example 'fold-constants,cse,dce'")
-	c.Flags().IntVarP(&pf.level, "level", "O", 2, "or an optimization level: 0 to 3")
-	c.Flags().StringArrayVar(&pf.rules, "rules", nil, "a file of rewrite rules to apply first")
-	c.Flags().StringVar(&inputs, "inputs", "random", "random, or a folder with a file NAME.npy for each input; sub folders are further cases")
+	pf.choose(c)
+	c.Flags().StringVar(&inputs, "inputs", "random", "random, or a `FOLDER` with a file NAME.npy for each input; sub folders are further cases")
 	c.Flags().Float64Var(&tolerance, "tolerance", 1e-4, "largest error allowed, relative to the output's largest element")
 	mf.add(c)
 	return c
@@ -84,7 +81,7 @@ func progress(a *app, limit int, broken error) {
 		fmt.Fprintf(a.err, "all applications: %s\n", verdict)
 		return
 	}
-	fmt.Fprintf(a.err, "%d applications: %s\n", limit, verdict)
+	fmt.Fprintf(a.err, "%s: %s\n", plural(limit, "application"), verdict)
 }
 
 // readCases reads the inputs to judge a model by.
@@ -95,7 +92,7 @@ func readCases(ctx context.Context, a *app, ports []hone.Port, from string) ([][
 	}
 	entries, err := os.ReadDir(from)
 	if err != nil {
-		return nil, err
+		return nil, missingFile(from, err)
 	}
 	var cases [][]tensor.Value
 	files := false

@@ -30,6 +30,7 @@ var commands []func(*app) *cobra.Command
 type app struct {
 	out, err io.Writer
 	in       io.Reader
+	work     *stages // what long work is at
 }
 
 // usageError is a mistake in how the command was called.
@@ -56,7 +57,9 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	a := &app{out: out, err: errw, in: in}
+	work := newStages(errw)
+	defer work.done()
+	a := &app{out: work.before(out), err: work.before(errw), in: in, work: work}
 	root := &cobra.Command{
 		Use:           "hone",
 		Short:         "hone makes neural networks smaller and faster, and proves that they still answer the same",
@@ -65,8 +68,8 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	}
 	root.SetArgs(args)
 	root.SetIn(in)
-	root.SetOut(out)
-	root.SetErr(errw)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
 	root.SetFlagErrorFunc(flagError)
 	var names []string
 	for _, c := range commands {
@@ -91,13 +94,13 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	case errors.Is(err, errSilent):
 		return 1
 	case errors.Is(err, context.Canceled):
-		fmt.Fprintln(errw, "hone: interrupted")
+		fmt.Fprintln(a.err, "hone: interrupted")
 		return 1
 	case errors.As(err, &usage), errors.As(err, &input):
-		fmt.Fprintf(errw, "hone: %v\n", err)
+		fmt.Fprintf(a.err, "hone: %v\n", err)
 		return 2
 	default:
-		fmt.Fprintf(errw, "hone: %v\n", err)
+		fmt.Fprintf(a.err, "hone: %v\n", err)
 		return 1
 	}
 }
@@ -112,8 +115,18 @@ func exactly(n int, what string) cobra.PositionalArgs {
 	}
 }
 
-// flagError adds the nearest flag to pflag's error.
+// flagTypes says what values the kinds of flags take.
+var flagTypes = map[string]string{
+	"int": "a whole number", "float64": "a number", "bool": "true or false", "duration": "a duration, for example 2s or 500ms",
+}
+
+// flagError says what a flag takes, and adds the nearest flag to one that is not there.
 func flagError(c *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		flag := invalid.GetFlag()
+		return usagef("--%s %s: it takes %s; hone %s --help says more", flag.Name, invalid.GetValue(), flagTypes[flag.Value.Type()], c.Name())
+	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
 		return usageError{err}

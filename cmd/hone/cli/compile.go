@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hone-ml/hone"
-	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
 )
 
@@ -30,7 +29,11 @@ func compileCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "compile MODEL.onnx -o MODEL.hone",
 		Short: "optimize a model and pack it for deployment",
-		Args:  exactly(1, "one model"),
+		Example: `  hone compile model.onnx -o model.hone
+  hone compile model.onnx --dim N=1 --preprocess imagenet
+  hone compile model.onnx --backend tensorrt --sm 86,89 -o model.plan
+  hone compile model.onnx --backend tensorrt --explain`,
+		Args: exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.explain || f.backend != "cpu" {
 				return f.runBackend(cmd, a, args[0])
@@ -51,43 +54,32 @@ func (f *compileFlags) run(cmd *cobra.Command, a *app, path string) error {
 	if err := checkOutput(out); err != nil {
 		return err
 	}
-	pipeline, err := f.text()
+	rules, named, err := f.parts(a)
 	if err != nil {
 		return err
 	}
-	p := a.stages()
-	defer p.done()
-	p.at("reading " + path)
-	m, err := f.open(path)
+	m, err := f.open(a, path)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
-	compiled, err := f.compile(cmd, a, p, m, pipeline)
+	compiled, err := f.compile(cmd, a, m, rules, named)
 	if err != nil {
 		return err
 	}
-	p.at("writing " + out)
+	a.work.at("writing " + out)
 	if err := compiled.WriteFile(cmd.Context(), out); err != nil {
 		return err
 	}
-	p.done()
 	if f.timing {
 		printPasses(a.err, compiled.Stats.Passes)
 	}
-	return summarize(a, m, compiled, out, f.preprocess, time.Since(p.start))
+	return summarize(a, m, compiled, out, f.preprocess, time.Since(a.work.start))
 }
 
 // compile runs the passes that the flags ask for and lowers the model.
-func (f *compileFlags) compile(cmd *cobra.Command, a *app, p *stages, m *hone.Model, pipeline string) (*hone.Compiled, error) {
-	opt := hone.CompileOptions{Pipeline: pipeline, Context: f.context(cmd, a)}
-	around := opt.Context.Around
-	opt.Context.Around = func(pass passes.Pass, m *ir.Module, done, changed bool) error {
-		if !done {
-			p.at("pass " + pass.Name())
-		}
-		return around(pass, m, done, changed)
-	}
+func (f *compileFlags) compile(cmd *cobra.Command, a *app, m *hone.Model, rules, named *passes.Pipeline) (*hone.Compiled, error) {
+	opt := hone.CompileOptions{Pipeline: named.Name(), Context: f.context(cmd, a)}
 	if f.preprocess != "" {
 		spec, err := namedSpec(f.preprocess, hone.Inputs(m.Module()))
 		if err != nil {
@@ -97,7 +89,7 @@ func (f *compileFlags) compile(cmd *cobra.Command, a *app, p *stages, m *hone.Mo
 			return nil, err
 		}
 	}
-	if err := f.userRules(opt.Context, m.Module()); err != nil {
+	if _, err := rules.Run(opt.Context, m.Module()); err != nil {
 		return nil, err
 	}
 	return hone.Compile(cmd.Context(), m, opt)

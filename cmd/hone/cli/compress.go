@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 
@@ -41,7 +40,7 @@ func (x compressor) command(a *app) *cobra.Command {
 			if err := checkOutput(out); err != nil {
 				return err
 			}
-			m, err := mf.open(args[0])
+			m, err := mf.open(a, args[0])
 			if err != nil {
 				return err
 			}
@@ -59,7 +58,7 @@ func (x compressor) command(a *app) *cobra.Command {
 				return usageError{err}
 			}
 			small := hone.NewModel(m.Module().Clone())
-			ctx := passes.NewContext(cmd.Context())
+			ctx := a.passes(cmd)
 			if err := small.Optimize(ctx, x.before(given)); err != nil {
 				return err
 			}
@@ -69,6 +68,7 @@ func (x compressor) command(a *app) *cobra.Command {
 			if err := small.Optimize(ctx, x.after); err != nil {
 				return err
 			}
+			a.work.at("writing " + out)
 			if err := onnx.WriteFile(cmd.Context(), out, small.Module(), onnx.ExportOptions{}); err != nil {
 				return err
 			}
@@ -128,6 +128,7 @@ func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path string, in
 		return fmt.Errorf("reading back: %w", err)
 	}
 	defer after.Close()
+	a.work.at("comparing with the original")
 	r, err := hone.Verify(cmd.Context(), before, after, inputs, hone.VerifyOptions{})
 	if err != nil {
 		return err
@@ -150,17 +151,6 @@ func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path string, in
 		fmt.Fprintf(w, "%s\t%.3g\t%.1f\t%.6f\t%.1f %%\t\n", o.Name, o.MaxAbs, o.SNR, o.Cosine, 100*o.Top1)
 	}
 	return w.Flush()
-}
-
-// fileSize is that of a model with the data beside it.
-func fileSize(path string) int64 {
-	n := int64(0)
-	for _, p := range []string{path, path + ".data"} {
-		if info, err := os.Stat(p); err == nil {
-			n += info.Size()
-		}
-	}
-	return n
 }
 
 // macs counts the multiply-accumulates, every size that is not known taken as

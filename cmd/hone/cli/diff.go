@@ -19,12 +19,12 @@ func diffCommand(a *app) *cobra.Command {
 		Args: exactly(2, "two models"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var mf modelFlags
-			x, err := mf.open(args[0])
+			x, err := mf.open(a, args[0])
 			if err != nil {
 				return err
 			}
 			defer x.Close()
-			y, err := mf.open(args[1])
+			y, err := mf.open(a, args[1])
 			if err != nil {
 				return err
 			}

@@ -22,12 +22,10 @@ type drawings struct {
 }
 
 func (d *drawings) add(c *cobra.Command) {
-	c.Flags().StringVar(&d.html, "html", "", "write a page with the graph before and after each pass")
-	c.Flags().StringVar(&d.svg, "svg", "", "write the graph as a picture")
-	c.Flags().StringVar(&d.dot, "dot", "", "write the graph in Graphviz's language")
-	c.Flags().StringVar(&d.pipeline, "pipeline", "", "the passes that the page shows, for example 'fold-constants,cse,dce'")
-	c.Flags().IntVarP(&d.level, "level", "O", 2, "or an optimization level: 0 to 3")
-	c.Flags().StringArrayVar(&d.rules, "rules", nil, "a file of rewrite rules that the page shows first")
+	c.Flags().StringVar(&d.html, "html", "", "write a page to this `FILE`: the graph before and after each pass")
+	c.Flags().StringVar(&d.svg, "svg", "", "write the graph as a picture to this `FILE`")
+	c.Flags().StringVar(&d.dot, "dot", "", "write the graph in Graphviz's language to this `FILE`")
+	d.choose(c)
 }
 
 func (d *drawings) any() bool { return d.html != "" || d.svg != "" || d.dot != "" }
@@ -39,7 +37,7 @@ func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model) error {
 	}{
 		{d.svg, func(w io.Writer) error { return report.Draw(m.Module()).WriteSVG(w) }},
 		{d.dot, func(w io.Writer) error { return report.Draw(m.Module()).WriteDOT(w) }},
-		{d.html, func(w io.Writer) error { return d.page(cmd, m, w) }},
+		{d.html, func(w io.Writer) error { return d.page(cmd, a, m, w) }},
 	}
 	for _, o := range outs {
 		if o.path == "" {
@@ -58,24 +56,17 @@ func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model) error {
 
 // page writes the HTML page. A model that is past the core level has no passes
 // to show.
-func (d *drawings) page(cmd *cobra.Command, m *hone.Model, w io.Writer) error {
+func (d *drawings) page(cmd *cobra.Command, a *app, m *hone.Model, w io.Writer) error {
 	module := m.Module()
 	facts := []report.Fact{{Name: "file", Value: m.Path()}, {Name: "level", Value: module.Level.String()}}
 	if module.Level != ir.Core {
 		return report.Inspect(module.Name, module, nil, []report.Step{report.Still("as read", module)}, facts...).Write(w)
 	}
-	text, err := d.text()
+	pipeline, err := d.pipeline(a)
 	if err != nil {
 		return err
 	}
-	pipeline, err := passes.ParsePipeline(text)
-	if err != nil {
-		return err
-	}
-	steps, after, err := report.History(passes.NewContext(cmd.Context()), module, func(c *passes.Context, m *ir.Module) error {
-		if err := d.userRules(c, m); err != nil {
-			return err
-		}
+	steps, after, err := report.History(a.passes(cmd), module, func(c *passes.Context, m *ir.Module) error {
 		_, err := pipeline.Run(c, m)
 		return err
 	})

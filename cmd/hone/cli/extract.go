@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/cut"
 )
 
@@ -10,7 +11,7 @@ func init() { commands = append(commands, extractCommand) }
 
 func extractCommand(a *app) *cobra.Command {
 	var mf modelFlags
-	var out, emit string
+	var of outputFlags
 	var outputs, inputs []string
 	c := &cobra.Command{
 		Use:   "extract MODEL --outputs NAME -o PART.onnx",
@@ -20,12 +21,10 @@ func extractCommand(a *app) *cobra.Command {
 			if len(outputs) == 0 {
 				return usagef("extract needs --outputs: names of values or nodes, as hone inspect --ir shows them in origin(...) and loc(...)")
 			}
-			if out != "" {
-				if err := checkOutput(out); err != nil {
-					return err
-				}
+			if err := of.check(); err != nil {
+				return err
 			}
-			m, err := mf.open(args[0])
+			m, err := mf.open(a, args[0])
 			if err != nil {
 				return err
 			}
@@ -34,13 +33,12 @@ func extractCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return emitModule(cmd, a, part, emit, out, 0)
+			return of.write(cmd, a, part, passes.CountOps(m.Module()))
 		},
 	}
 	c.Flags().StringSliceVar(&outputs, "outputs", nil, "the values that the part computes: output, value or node names")
 	c.Flags().StringSliceVar(&inputs, "inputs", nil, "values at which the part begins; the model's own inputs by default")
-	c.Flags().StringVarP(&out, "output", "o", "", "the file to write")
-	c.Flags().StringVar(&emit, "emit", "", "what to write: onnx or ir (default: by the file's name; ir without one)")
+	of.add(c)
 	mf.add(c)
 	return c
 }

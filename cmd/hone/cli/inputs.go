@@ -36,7 +36,8 @@ func (f *modelFlags) add(c *cobra.Command) {
 }
 
 // open reads the model at path.
-func (f *modelFlags) open(path string) (*hone.Model, error) {
+func (f *modelFlags) open(a *app, path string) (*hone.Model, error) {
+	a.work.at("reading " + path)
 	opt := hone.OpenOptions{Dims: map[string]int64{}, InputShapes: map[string][]int64{}}
 	for _, d := range f.dims {
 		name, value, ok := strings.Cut(d, "=")
@@ -273,13 +274,4 @@ func portList(ports []hone.Port) string {
 		list[i] = p.Name + " " + p.Type.String()
 	}
 	return strings.Join(list, ", ")
-}
-
-// checkOutput refuses a path whose folder is missing before any work is done.
-func checkOutput(path string) error {
-	dir := filepath.Dir(path)
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return usagef("there is no folder %s to write %s into", dir, filepath.Base(path))
-	}
-	return nil
 }

@@ -30,7 +30,7 @@ func inspectCommand(a *app) *cobra.Command {
 				}
 				return inspectPlan(a, args[0], asJSON)
 			}
-			m, err := mf.open(args[0])
+			m, err := mf.open(a, args[0])
 			if err != nil {
 				return err
 			}

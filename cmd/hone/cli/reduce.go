@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/cut"
 )
 
@@ -21,7 +21,8 @@ func init() { commands = append(commands, reduceCommand) }
 
 func reduceCommand(a *app) *cobra.Command {
 	var mf modelFlags
-	var out, check string
+	var of outputFlags
+	var check string
 	var timeout time.Duration
 	c := &cobra.Command{
 		Use:   "reduce MODEL --check 'COMMAND {}' -o SMALL.onnx",
@@ -29,18 +30,18 @@ func reduceCommand(a *app) *cobra.Command {
 		Long: `reduce looks for the smallest part of a model with which a command still fails.
 
 The command runs in the shell with {} replaced by a candidate's file. It fails where it ends with the same status
-other than 0 as it did with the whole model; where several mistakes share a status, let it look for its message:
-
-  hone reduce model.onnx -o small.onnx --check 'my-runtime {} 2>&1 | grep -q "bad reshape" && exit 3; exit 0'`,
+other than 0 as it did with the whole model; where several mistakes share a status, let it look for its message.`,
+		Example: `  hone reduce model.onnx --check 'my-runtime {}' -o small.onnx
+  hone reduce model.onnx --check 'my-runtime {} 2>&1 | grep -q "bad reshape" && exit 3; exit 0' -o small.onnx`,
 		Args: exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if out == "" || !strings.Contains(check, "{}") {
+			if of.path == "" || !strings.Contains(check, "{}") {
 				return usagef("reduce needs --check 'COMMAND {}' and -o FILE; {} stands for the file to check")
 			}
-			if err := checkOutput(out); err != nil {
+			if err := of.check(); err != nil {
 				return err
 			}
-			m, err := mf.open(args[0])
+			m, err := mf.open(a, args[0])
 			if err != nil {
 				return err
 			}
@@ -50,7 +51,7 @@ other than 0 as it did with the whole model; where several mistakes share a stat
 				return err
 			}
 			defer os.RemoveAll(dir)
-			v := &verdict{cmd: cmd, app: a, command: check, file: filepath.Join(dir, "model"+filepath.Ext(out)), timeout: timeout}
+			v := &verdict{command: check, file: filepath.Join(dir, "model."+of.emit), emit: of.emit, timeout: timeout}
 			part, err := cut.Reduce(cmd.Context(), m.Module(), cut.Options{
 				Fails:    v.fails,
 				Progress: func(tried, ops int) { fmt.Fprintf(a.err, "%d ops still fail (%d candidates)\n", ops, tried) },
@@ -58,13 +59,12 @@ other than 0 as it did with the whole model; where several mistakes share a stat
 			if err != nil {
 				return err
 			}
-			s := hone.Summarize(part)
-			fmt.Fprintf(a.out, "%d of %d ops, %d of %d parameters: %s\n", s.Ops, hone.Summarize(m.Module()).Ops, s.Parameters, hone.Summarize(m.Module()).Parameters, v.want)
-			return emitModule(cmd, a, part, "", out, 0)
+			fmt.Fprintf(a.out, "fails as the whole model does: %s\n", v.want)
+			return of.write(cmd, a, part, passes.CountOps(m.Module()))
 		},
 	}
-	c.Flags().StringVar(&check, "check", "", "the command that fails; {} stands for the file to check")
-	c.Flags().StringVarP(&out, "output", "o", "", "the file to write: .onnx or .ir; candidates have the same form")
+	c.Flags().StringVar(&check, "check", "", "the `COMMAND` that fails; {} stands for the file to check")
+	of.add(c)
 	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long the command may take; taking longer is a failure of its own kind")
 	mf.add(c)
 	return c
@@ -72,16 +72,15 @@ other than 0 as it did with the whole model; where several mistakes share a stat
 
 // verdict runs the check on candidates.
 type verdict struct {
-	cmd     *cobra.Command
-	app     *app
 	command string
-	file    string
+	file    string // of the candidate
+	emit    string // its form
 	timeout time.Duration
 	want    string // how the whole model failed
 }
 
 func (v *verdict) fails(ctx context.Context, m *ir.Module) (bool, error) {
-	if err := emitModule(v.cmd, v.app, m, "", v.file, 0); err != nil {
+	if err := writeModule(ctx, v.file, m, v.emit, 0); err != nil {
 		if v.want == "" || ctx.Err() != nil {
 			return false, err
 		}

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -29,7 +30,10 @@ import (
 // The scripts run this test binary as hone.
 func TestMain(m *testing.M) {
 	tensorrt.ChildMain() // doctor starts this program again
-	testscript.Main(m, map[string]func(){"hone": Main})
+	testscript.Main(m, map[string]func(){"hone": func() {
+		patience = time.Hour // what a script says does not depend on the machine
+		Main()
+	}})
 }
 
 // TestScripts runs testdata/script: sessions of a user at a shell, in a folder

@@ -10,11 +10,11 @@ import (
 )
 
 // patience is how long work goes on without a word.
-const patience = time.Second
+var patience = time.Second
 
 // stages says what long work is at: on a terminal in one line that is kept
-// up to date and goes away in the end, else in a line now and then, ever more
-// rarely.
+// up to date and goes away when there is something else to say, else in a line
+// now and then, ever more rarely.
 type stages struct {
 	w        io.Writer
 	terminal bool
@@ -22,15 +22,16 @@ type stages struct {
 	stop     func()
 	stopped  sync.WaitGroup
 
-	mu    sync.Mutex
+	mu    sync.Mutex // of w and of all that is below
 	stage string
+	shown bool          // on the terminal
 	next  time.Duration // when the next line is due
 }
 
-// stages starts to tell about work, until done is called.
-func (a *app) stages() *stages {
-	p := &stages{w: a.err, start: time.Now(), stop: func() {}, next: patience}
-	if f, ok := a.err.(*os.File); ok {
+// newStages begins to tell about work, until done is called.
+func newStages(w io.Writer) *stages {
+	p := &stages{w: w, start: time.Now(), stop: func() {}, next: patience}
+	if f, ok := w.(*os.File); ok {
 		info, err := f.Stat()
 		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
 	}
@@ -49,12 +50,14 @@ func (p *stages) part(stage string, done float64) {
 	p.at(fmt.Sprintf("[%s%s] %3.0f %%  %s", strings.Repeat("=", full), strings.Repeat(" ", width-full), 100*done, stage))
 }
 
-// at names the stage that begins.
+// at names the stage that begins; "" where the work is done and only its result is left to be told.
 func (p *stages) at(stage string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stage = stage
-	if t := time.Since(p.start); !p.terminal && t > p.next {
+	if stage == "" {
+		p.clear()
+	} else if t := time.Since(p.start); !p.terminal && t > p.next {
 		fmt.Fprintf(p.w, "%6.1f s  %s\n", t.Seconds(), stage)
 		p.next = 2 * t
 	}
@@ -66,17 +69,24 @@ func (p *stages) watch(stop <-chan struct{}) {
 	for {
 		select {
 		case <-stop:
-			if time.Since(p.start) > patience {
-				fmt.Fprint(p.w, "\r\x1b[K")
-			}
 			return
 		case <-tick.C:
-			if t := time.Since(p.start); t > patience {
-				p.mu.Lock()
-				fmt.Fprintf(p.w, "\r\x1b[K%6.1f s  %s", t.Seconds(), p.stage)
-				p.mu.Unlock()
+			p.mu.Lock()
+			if t := time.Since(p.start); t > patience && p.stage != "" {
+				p.clear()
+				fmt.Fprintf(p.w, "%6.1f s  %s", t.Seconds(), p.stage)
+				p.shown = true
 			}
+			p.mu.Unlock()
 		}
+	}
+}
+
+// clear takes the line off the terminal.
+func (p *stages) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
 	}
 }
 
@@ -84,4 +94,20 @@ func (p *stages) watch(stop <-chan struct{}) {
 func (p *stages) done() {
 	p.stop()
 	p.stopped.Wait()
+	p.at("")
+}
+
+// before returns a writer that takes the line off before it writes to w.
+func (p *stages) before(w io.Writer) io.Writer { return besides{p, w} }
+
+type besides struct {
+	p *stages
+	w io.Writer
+}
+
+func (b besides) Write(text []byte) (int, error) {
+	b.p.mu.Lock()
+	defer b.p.mu.Unlock()
+	b.p.clear()
+	return b.w.Write(text)
 }

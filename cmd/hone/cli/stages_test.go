@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // Without a terminal, short work says nothing and long work ever less.
 func TestStagesWithoutTerminal(t *testing.T) {
 	var said bytes.Buffer
-	p := (&app{err: &said}).stages()
+	p := newStages(&said)
 	p.at("reading")
 	require.Empty(t, said.String())
 	p.start = p.start.Add(-3 * time.Second)
@@ -26,4 +27,25 @@ func TestStagesWithoutTerminal(t *testing.T) {
 	require.Regexp(t, `\n  15\.\d s  \[={10} {10}\]  50 %  building\n$`, said.String())
 	p.done()
 	p.done()
+}
+
+// On a terminal, the line goes away before anything else is written, and in the end.
+func TestStagesOnATerminal(t *testing.T) {
+	var screen bytes.Buffer
+	p := newStages(&screen)
+	p.terminal = true
+	stop := make(chan struct{})
+	p.stop = func() { close(stop) }
+	p.start = p.start.Add(-3 * time.Second)
+	p.at("packing")
+	p.stopped.Go(func() { p.watch(stop) })
+	shows := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.shown
+	}
+	require.Eventually(t, shows, 10*time.Second, time.Millisecond)
+	fmt.Fprintln(p.before(&screen), "a table")
+	p.done()
+	require.Regexp(t, `^(   \d\.\d s  packing\r\x1b\[K)+a table\n(   \d\.\d s  packing\r\x1b\[K)*$`, screen.String())
 }

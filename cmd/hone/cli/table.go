@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,6 +19,15 @@ func (r rows) print(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%s\n", row[0], row[1])
 	}
 	_ = t.Flush()
+}
+
+// plural counts things.
+func plural(n int, what string) string {
+	if n != 1 {
+		head, tail, _ := strings.Cut(what, " ")
+		what = strings.TrimSpace(head + "s " + tail)
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // size writes a number of bytes for people.

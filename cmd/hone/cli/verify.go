@@ -29,12 +29,12 @@ func verifyCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			x, err := mf.open(args[0])
+			x, err := mf.open(a, args[0])
 			if err != nil {
 				return err
 			}
 			defer x.Close()
-			y, err := mf.open(args[1])
+			y, err := mf.open(a, args[1])
 			if err != nil {
 				return err
 			}
@@ -51,10 +51,8 @@ func verifyCommand(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p := a.stages()
-			p.at("running both models")
+			a.work.at("running both models")
 			r, err := hone.Verify(cmd.Context(), x, y, ins, opt)
-			p.done()
 			if err != nil {
 				return err
 			}
