@@ -59,7 +59,7 @@ func (x *Inference) combine(i, j int, f func(p, q ir.Dim) (ir.Dim, bool)) {
 	for k := range out {
 		p, q := a[k%len(a)], b[k%len(b)]
 		out[k] = unknownElem
-		if isUnknownElem(p) || isUnknownElem(q) { // two unknown elements are not equal: their difference is not 0
+		if IsUnknown(p) || IsUnknown(q) { // two unknown elements are not equal: their difference is not 0
 			continue
 		}
 		if d, ok := f(p, q); ok {
@@ -106,7 +106,7 @@ func dimArithmetic(name string, d tensor.DType, p, q ir.Dim) (ir.Dim, bool) {
 
 // dimCompare decides a comparison that holds for all sizes.
 func dimCompare(name string, p, q ir.Dim) (ir.Dim, bool) {
-	if isUnknownElem(p) || isUnknownElem(q) {
+	if IsUnknown(p) || IsUnknown(q) {
 		return unknownElem, true
 	}
 	truth := func(b bool) (ir.Dim, bool) {

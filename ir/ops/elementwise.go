@@ -256,7 +256,7 @@ func inferWhere(x *Inference) error {
 	out := make([]ir.Dim, n)
 	for i := range out {
 		switch c := c[i%len(c)]; {
-		case isUnknownElem(c):
+		case IsUnknown(c):
 			out[i] = unknownElem
 		case c.IsInt(0):
 			out[i] = b[i%len(b)]

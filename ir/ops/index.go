@@ -127,7 +127,7 @@ func inferOneHot(x *Inference) error {
 		return err
 	}
 	depth := x.Fresh()
-	if e, ok := x.elems(1); ok && len(e) == 1 && !isUnknownElem(e[0]) {
+	if e, ok := x.elems(1); ok && len(e) == 1 && !IsUnknown(e[0]) {
 		depth = e[0]
 	}
 	x.Set(0, ir.TensorOf(d, slices.Insert(slices.Clone(in.Dims), axis, depth)...))

@@ -208,7 +208,7 @@ func (x *Inference) Contents(i int) ([]ir.Dim, bool) {
 	e, ok := x.shapes.Contents(x.op.Operand(i))
 	e = slices.Clone(e)
 	for j, d := range e {
-		if isUnknownElem(d) {
+		if IsUnknown(d) {
 			e[j] = x.Fresh()
 		}
 	}
@@ -219,7 +219,9 @@ func (x *Inference) Contents(i int) ([]ir.Dim, bool) {
 // does not tell; so does every expression that it is part of.
 var unknownElem = ir.Sym("?")
 
-func isUnknownElem(d ir.Dim) bool { return slices.Contains(d.Symbols(), "?") }
+// IsUnknown reports whether an element that Contents returns is not known: two
+// such are never equal.
+func IsUnknown(d ir.Dim) bool { return slices.Contains(d.Symbols(), "?") }
 
 // SetContents gives the elements of result i.
 func (x *Inference) SetContents(i int, elems []ir.Dim) {

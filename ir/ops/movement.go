@@ -105,7 +105,7 @@ func inferConcat(x *Inference) error {
 			}
 		}
 	}
-	if isUnknownElem(dims[axis]) {
+	if IsUnknown(dims[axis]) {
 		dims[axis] = x.Fresh()
 	}
 	x.Set(0, ir.TensorOf(d, dims...))

@@ -218,7 +218,7 @@ func inferRange(x *Inference) error {
 	start, ok := x.elems(0)
 	limit, also := x.elems(1)
 	delta, and := x.elems(2)
-	if !ok || !also || !and || len(start)*len(limit)*len(delta) != 1 || isUnknownElem(start[0]) || isUnknownElem(limit[0]) || isUnknownElem(delta[0]) {
+	if !ok || !also || !and || len(start)*len(limit)*len(delta) != 1 || IsUnknown(start[0]) || IsUnknown(limit[0]) || IsUnknown(delta[0]) {
 		return nil
 	}
 	if delta[0].IsInt(0) {

@@ -19,7 +19,7 @@ const farEnd = math.MaxInt32 - 1
 func sliceBound(v, n ir.Dim) (ir.Dim, bool) {
 	c, static := v.Int()
 	switch {
-	case isUnknownElem(v):
+	case IsUnknown(v):
 		return ir.Dim{}, false
 	case static && c >= farEnd:
 		return n, true
@@ -36,7 +36,7 @@ func sliceBound(v, n ir.Dim) (ir.Dim, bool) {
 // slicedDim returns the size of a slice of a dim of size n.
 func slicedDim(n, start, end, step ir.Dim) (ir.Dim, bool, error) {
 	s, static := step.Int()
-	if !static || isUnknownElem(step) {
+	if !static || IsUnknown(step) {
 		return ir.Dim{}, false, nil
 	}
 	a, aok := start.Int()
@@ -206,7 +206,7 @@ func inferPad(x *Inference) error {
 	}
 	dims := slices.Clone(in.Dims)
 	for i, a := range axes {
-		if !ok || isUnknownElem(pads[i]) || isUnknownElem(pads[i+len(axes)]) {
+		if !ok || IsUnknown(pads[i]) || IsUnknown(pads[i+len(axes)]) {
 			dims[a] = x.Fresh()
 		} else {
 			dims[a] = dims[a].Add(pads[i]).Add(pads[i+len(axes)])

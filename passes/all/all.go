@@ -17,6 +17,7 @@ import (
 	_ "github.com/hone-ml/hone/passes/prune"
 	_ "github.com/hone-ml/hone/passes/quantize"
 	_ "github.com/hone-ml/hone/passes/rules"
+	_ "github.com/hone-ml/hone/passes/shapes"
 )
 
 func init() {
@@ -34,8 +35,8 @@ func init() {
 	}
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
-		{"O1", "fix(fold-constants,simplify,cse,dce)"},
-		{"O2", "fix(fold-constants,simplify,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
+		{"O1", "fix(fold-constants,simplify,simplify-shapes,cse,dce)"},
+		{"O2", "fix(fold-constants,simplify,simplify-shapes,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
 		{"O3", "O2,recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
 	} {
 		passes.RegisterLevel(l.name, l.text)
