@@ -8,6 +8,7 @@ import (
 	_ "github.com/hone-ml/hone/passes/attention"
 	_ "github.com/hone-ml/hone/passes/batchnorm"
 	_ "github.com/hone-ml/hone/passes/cluster"
+	_ "github.com/hone-ml/hone/passes/control"
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
 	_ "github.com/hone-ml/hone/passes/fold"
@@ -16,6 +17,7 @@ import (
 	_ "github.com/hone-ml/hone/passes/precision"
 	_ "github.com/hone-ml/hone/passes/prune"
 	_ "github.com/hone-ml/hone/passes/quantize"
+	_ "github.com/hone-ml/hone/passes/recurrent"
 	_ "github.com/hone-ml/hone/passes/rules"
 	_ "github.com/hone-ml/hone/passes/shapes"
 )
@@ -35,8 +37,8 @@ func init() {
 	}
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
-		{"O1", "fix(fold-constants,simplify,simplify-shapes,cse,dce)"},
-		{"O2", "fix(fold-constants,simplify,simplify-shapes,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
+		{"O1", "fix(fold-constants,inline-control,simplify,simplify-shapes,cse,dce)"},
+		{"O2", "fix(fold-constants,inline-control,simplify,simplify-shapes,simplify-recurrent,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
 		{"O3", "O2,recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
 	} {
 		passes.RegisterLevel(l.name, l.text)

@@ -52,7 +52,7 @@ func foldScale(c *passes.Context, op *ir.Op) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	x := op.Operand(1 - side)
+	x := op.Operand(1 - side) // of a Neg, the first operand
 	if x.Def() == nil || x.NumUses() != 1 || x.Def().Block() != op.Block() {
 		return false, nil
 	}
@@ -91,6 +91,8 @@ func foldScale(c *passes.Context, op *ir.Op) (bool, error) {
 func constantSide(op *ir.Op) (int, bool) {
 	switch op.Name {
 	case "Add", "Mul", "Sub", "Div":
+	case "Neg":
+		return 1, true
 	default:
 		return 0, false
 	}
@@ -169,6 +171,13 @@ func linearOf(op *ir.Op) *linear {
 // affine returns what op does to the channels of l's result, false where its
 // constant differs within a channel.
 func (l *linear) affine(op *ir.Op, side int) (affine, bool) {
+	if op.Name == "Neg" {
+		a := affine{make([]float64, l.n), make([]float64, l.n)}
+		for i := range a.scale {
+			a.scale[i] = -1
+		}
+		return a, true
+	}
 	c, t, ok := floats(op.Operand(side))
 	rank := op.Result(0).Type.Rank()
 	if !ok || len(t.Shape) > rank || len(c) != 1 && len(c) != l.n {
