@@ -16,11 +16,14 @@ import (
 func Pipeline() *passes.Pipeline {
 	return passes.NewPipeline(
 		passes.Func("expand-gemm", each(expandGemm)),
-		passes.Func("expand-recurrent", each(expandRecurrent)),
 		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
 		mustPass("dce", nil),
-		fuse.Pass(table),
+		fuse.Pass(table), // the fused level is reached; what follows is how the CPU does it
+		passes.Func("expand-recurrent", each(expandRecurrent)),
+		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
+		mustPass("dce", nil),
+		fuse.Pass(table), // what the recurrent layers became
 		passes.Func("pack-weights", lowerAnchors),
 		passes.Func("pack-transposed", each(lowerTransposed)),
 		passes.Func("assign-layouts", assignLayouts),
