@@ -121,26 +121,9 @@ func Resize(x *tensor.Tensor, o Resampling) (*tensor.Tensor, error) {
 		return tensor.New(x.DType, out...), nil
 	}
 	axes, _ := o.axes(x.Rank())
-	if len(o.Roi) == 0 {
-		o.Roi = nil
-	} else if len(o.Roi) != 2*len(axes) {
-		return nil, fmt.Errorf("roi has %d elements, needs %d", len(o.Roi), 2*len(axes))
-	}
-	taps := make([][]tap, x.Rank())
-	for i, a := range axes {
-		start, end := 0.0, 1.0
-		if o.Roi != nil {
-			start, end = o.Roi[i], o.Roi[len(axes)+i]
-		}
-		if scales[a] == 1 && out[a] == x.Shape[a] && start == 0 && end == 1 {
-			continue
-		}
-		if x.Shape[a] == 0 && out[a] > 0 {
-			return nil, fmt.Errorf("an empty dim can not be resized to %d", out[a])
-		}
-		if taps[a], err = o.taps(x.Shape[a], out[a], scales[a], start, end); err != nil {
-			return nil, err
-		}
+	taps, err := o.filters(axes, x.Shape, out, scales)
+	if err != nil {
+		return nil, err
 	}
 	if o.Mode == "nearest" && o.Transform != "tf_crop_and_resize" {
 		return pick(x, out, taps), nil
@@ -158,6 +141,47 @@ func Resize(x *tensor.Tensor, o Resampling) (*tensor.Tensor, error) {
 	return fromFloat64s(x.DType, v, out...), nil
 }
 
+// Filters returns the dims of the result for an input with dims in, none of
+// them 0, and for each axis how its positions are made; nil where it stays as it is.
+func (o *Resampling) Filters(in []int) (out []int, filters [][]Filter, err error) {
+	out, scales, err := o.Sizing(in)
+	if err != nil {
+		return nil, nil, err
+	}
+	axes, err := o.axes(len(in))
+	if err != nil {
+		return nil, nil, err
+	}
+	filters, err = o.filters(axes, in, out, scales)
+	return out, filters, err
+}
+
+func (o *Resampling) filters(axes, in, out []int, scales []float64) ([][]Filter, error) {
+	if len(o.Roi) == 0 {
+		o.Roi = nil
+	} else if len(o.Roi) != 2*len(axes) {
+		return nil, fmt.Errorf("roi has %d elements, needs %d", len(o.Roi), 2*len(axes))
+	}
+	taps := make([][]Filter, len(in))
+	for i, a := range axes {
+		start, end := 0.0, 1.0
+		if o.Roi != nil {
+			start, end = o.Roi[i], o.Roi[len(axes)+i]
+		}
+		if scales[a] == 1 && out[a] == in[a] && start == 0 && end == 1 {
+			continue
+		}
+		if in[a] == 0 && out[a] > 0 {
+			return nil, fmt.Errorf("an empty dim can not be resized to %d", out[a])
+		}
+		var err error
+		if taps[a], err = o.taps(in[a], out[a], scales[a], start, end); err != nil {
+			return nil, err
+		}
+	}
+	return taps, nil
+}
+
 // mixable reports an error for element types that can not be interpolated.
 func mixable(d tensor.DType) error {
 	if (!d.IsFloat() && !d.IsInt()) || d.IsSubByte() || isSmallFloat(d) {
@@ -166,20 +190,20 @@ func mixable(d tensor.DType) error {
 	return nil
 }
 
-// tap is how one output position along an axis is made: from the inputs at
-// first, first+1 ..., clamped to the axis, times their weights. No weights mean
+// Filter is how one output position along an axis is made: from the inputs at
+// First, First+1 ..., clamped to the axis, times their weights. No weights mean
 // the extrapolation value.
-type tap struct {
-	first   int
-	weights []float64
+type Filter struct {
+	First   int
+	Weights []float64
 }
 
-func (o *Resampling) taps(in, out int, scale, start, end float64) ([]tap, error) {
+func (o *Resampling) taps(in, out int, scale, start, end float64) ([]Filter, error) {
 	at, err := o.origin(in, out, scale, start, end)
 	if err != nil {
 		return nil, err
 	}
-	taps := make([]tap, out)
+	taps := make([]Filter, out)
 	for i := range taps {
 		x := at(float64(i))
 		if o.Transform == "tf_crop_and_resize" && !(x >= 0 && x <= float64(in-1)) {
@@ -192,15 +216,15 @@ func (o *Resampling) taps(in, out int, scale, start, end float64) ([]tap, error)
 			continue
 		}
 		sum := 0.0
-		for j := range taps[i].weights {
-			if p := taps[i].first + j; p < 0 || p >= in {
-				taps[i].weights[j] = 0
+		for j := range taps[i].Weights {
+			if p := taps[i].First + j; p < 0 || p >= in {
+				taps[i].Weights[j] = 0
 			}
-			sum += taps[i].weights[j]
+			sum += taps[i].Weights[j]
 		}
-		for j := range taps[i].weights {
+		for j := range taps[i].Weights {
 			if sum != 0 {
-				taps[i].weights[j] /= sum
+				taps[i].Weights[j] /= sum
 			}
 		}
 	}
@@ -248,10 +272,10 @@ func (o *Resampling) origin(in, out int, scale, start, end float64) (func(float6
 }
 
 // kernel returns the tap of position x.
-func (o *Resampling) kernel(x, scale float64) (tap, error) {
+func (o *Resampling) kernel(x, scale float64) (Filter, error) {
 	floor := math.Floor(x)
 	if !(math.Abs(floor) < math.MaxInt32) {
-		return tap{}, fmt.Errorf("position %v is out of range", x)
+		return Filter{}, fmt.Errorf("position %v is out of range", x)
 	}
 	frac := x - floor
 	shrink := 1.0
@@ -261,31 +285,31 @@ func (o *Resampling) kernel(x, scale float64) (tap, error) {
 	switch o.Mode {
 	case "nearest", "":
 		i, err := o.nearest(x)
-		return tap{i, []float64{1}}, err
+		return Filter{i, []float64{1}}, err
 	case "linear":
 		return filter(floor, frac, shrink, 1, func(d float64) float64 { return math.Max(0, 1-math.Abs(d)) })
 	case "cubic":
 		return filter(floor, frac, shrink, 2, func(d float64) float64 { return cubic(math.Abs(d), o.CubicA) })
 	}
-	return tap{}, fmt.Errorf("mode %q is none of nearest, linear and cubic", o.Mode)
+	return Filter{}, fmt.Errorf("mode %q is none of nearest, linear and cubic", o.Mode)
 }
 
 // filter weighs the neighbours of a position by their distance, on a kernel of
 // the given support that is widened by 1/shrink.
-func filter(floor, frac, shrink, support float64, weight func(float64) float64) (tap, error) {
+func filter(floor, frac, shrink, support float64, weight func(float64) float64) (Filter, error) {
 	first := math.Floor(-support/shrink) + 1
 	if first < -1<<20 {
-		return tap{}, fmt.Errorf("a scale of %v is too small", shrink)
+		return Filter{}, fmt.Errorf("a scale of %v is too small", shrink)
 	}
-	t := tap{int(floor + first), make([]float64, int(2-2*first))}
+	t := Filter{int(floor + first), make([]float64, int(2-2*first))}
 	sum := 0.0
-	for i := range t.weights {
-		t.weights[i] = weight((first + float64(i) - frac) * shrink)
-		sum += t.weights[i]
+	for i := range t.Weights {
+		t.Weights[i] = weight((first + float64(i) - frac) * shrink)
+		sum += t.Weights[i]
 	}
 	if shrink != 1 {
-		for i := range t.weights {
-			t.weights[i] /= sum
+		for i := range t.Weights {
+			t.Weights[i] /= sum
 		}
 	}
 	return t, nil
@@ -318,22 +342,22 @@ func (o *Resampling) nearest(x float64) (int, error) {
 }
 
 // resample applies the taps along an axis.
-func resample(x []float64, shape []int, axis int, taps []tap, outside float64) []float64 {
+func resample(x []float64, shape []int, axis int, taps []Filter, outside float64) []float64 {
 	n, inner, outer := shape[axis], product(shape[axis+1:]), product(shape[:axis])
 	y := make([]float64, outer*len(taps)*inner)
 	parallel(outer, func(o int) {
 		for i, t := range taps {
 			dst := y[(o*len(taps)+i)*inner:][:inner]
-			if t.weights == nil {
+			if t.Weights == nil {
 				for k := range dst {
 					dst[k] = outside
 				}
 			}
-			for j, w := range t.weights {
+			for j, w := range t.Weights {
 				if w == 0 {
 					continue
 				}
-				src := x[(o*n+min(max(t.first+j, 0), n-1))*inner:][:inner]
+				src := x[(o*n+min(max(t.First+j, 0), n-1))*inner:][:inner]
 				for k, v := range src {
 					dst[k] += w * v
 				}
@@ -345,7 +369,7 @@ func resample(x []float64, shape []int, axis int, taps []tap, outside float64) [
 
 // pick copies, for every element of the result, the one that the taps name: it
 // serves every element type. A nil entry of taps keeps the axis.
-func pick(x *tensor.Tensor, out []int, taps [][]tap) *tensor.Tensor {
+func pick(x *tensor.Tensor, out []int, taps [][]Filter) *tensor.Tensor {
 	y := tensor.New(x.DType, out...)
 	index, size := make([]int, len(out)), x.DType.Size()
 	for i := range y.Len() {
@@ -353,7 +377,7 @@ func pick(x *tensor.Tensor, out []int, taps [][]tap) *tensor.Tensor {
 		for d, n := range x.Shape {
 			q := index[d]
 			if taps[d] != nil {
-				q = min(max(taps[d][q].first, 0), n-1)
+				q = min(max(taps[d][q].First, 0), n-1)
 			}
 			p = p*n + q
 		}

@@ -41,13 +41,13 @@ func NonMaxSuppression(boxes, scores *tensor.Tensor, s Suppression) (*tensor.Ten
 			}
 		}
 		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(score[b], score[a]) })
-		var kept []int
+		var kept []rect
 		for _, i := range order {
 			if len(kept) >= s.MaxPerClass {
 				break
 			}
-			if !slices.ContainsFunc(kept, func(k int) bool { return image[i].iou(image[k]) > s.IoU }) {
-				kept = append(kept, i)
+			if !image[i].meets(kept, s.IoU) {
+				kept = append(kept, image[i])
 				rows = append(rows, int64(t/classes), int64(t%classes), int64(i))
 			}
 		}
@@ -65,6 +65,20 @@ func newRect(b []float64, centers bool) rect {
 }
 
 func (r rect) area() float64 { return (r.x1 - r.x0) * (r.y1 - r.y0) }
+
+// meets reports whether r overlaps any of the others by more than a bound.
+func (r rect) meets(others []rect, iou float64) bool {
+	for i := range others {
+		o := &others[i]
+		if iou >= 0 && (r.x1 <= o.x0 || o.x1 <= r.x0 || r.y1 <= o.y0 || o.y1 <= r.y0) {
+			continue // apart, which most are
+		}
+		if r.iou(*o) > iou {
+			return true
+		}
+	}
+	return false
+}
 
 // iou returns the intersection over union, 0 for boxes that do not meet.
 func (r rect) iou(o rect) float64 {

@@ -183,7 +183,7 @@ func Pad(x *tensor.Tensor, begin, end []int, mode string, value *tensor.Tensor) 
 		}
 		index[d] = make([]int, shape[d])
 		for i := range index[d] {
-			p, err := padIndex(mode, i-begin[d], n)
+			p, err := PadIndex(mode, i-begin[d], n)
 			if err != nil {
 				return nil, err
 			}
@@ -207,7 +207,9 @@ func Pad(x *tensor.Tensor, begin, end []int, mode string, value *tensor.Tensor) 
 	return y, nil
 }
 
-func padIndex(mode string, i, n int) (int, error) {
+// PadIndex returns which of n elements of an axis lies at position i, which may be
+// outside of them, when the axis is padded in the given mode; -1 for the constant.
+func PadIndex(mode string, i, n int) (int, error) {
 	if i >= 0 && i < n {
 		return i, nil
 	}

@@ -45,6 +45,7 @@ var drivers = map[string]driver{
 	"Expand":    bindExpand,
 	"Gather":    bindGather,
 	"Pad":       bindPad,
+	"Resize":    bindResize,
 }
 
 // one wraps a driver's answer.

@@ -210,11 +210,15 @@ func bindGather(b *binder, op *ir.Op) ([]rt.Work, error) {
 	return one(g.Work())
 }
 
-// bindPad pads with a constant.
+// bindPad pads, most often with a constant.
 func bindPad(b *binder, op *ir.Op) ([]rt.Work, error) {
 	x, y := op.Operand(0), op.Result(0)
-	if mode, _ := op.Attrs.Get("mode").(string); mode != "" && mode != "constant" {
-		return nil, fmt.Errorf("mode %s has no kernel", mode)
+	mode, _ := op.Attrs.Get("mode").(string)
+	if mode != "" && mode != "constant" {
+		return b.padAround(op, mode)
+	}
+	if b.places[y].layout == ir.C16 {
+		return b.padAround(op, "constant")
 	}
 	size, err := b.copySize(x, y)
 	if err != nil {

@@ -76,6 +76,9 @@ func bindPool(b *binder, op *ir.Op) ([]rt.Work, error) {
 func bindGlobalPool(b *binder, op *ir.Op) ([]rt.Work, error) {
 	x, y := op.Operand(0), op.Result(0)
 	xp := b.places[x]
+	if xp.layout == ir.Plain && b.places[y].layout == ir.Plain && isF32(x) && len(xp.shape) > 2 && product(xp.shape[2:]) > 0 {
+		return one((&rt.Reduce{Set: b.set, Op: rt.ReduceSum, Mean: true, Outer: xp.shape[0] * xp.shape[1], R: product(xp.shape[2:]), Inner: 1, X: b.ptr(x), Y: b.ptr(y)}).Work())
+	}
 	if xp.layout != ir.C16 || b.places[y].layout != ir.C16 {
 		return nil, fmt.Errorf("pooling has kernels for blocks of channels only")
 	}

@@ -147,7 +147,10 @@ func wantedLayouts(op *ir.Op) ([]ir.Layout, bool) {
 		return want, true
 	case "MaxPool", "AveragePool", "GlobalAveragePool":
 		want[0] = ir.C16
-		return want, op.Operand(0).Type.Layout == ir.C16 && poolHasKernel(op)
+		return want, (op.Operand(0).Type.Layout == ir.C16 || worthBlocks(op)) && poolHasKernel(op)
+	case "Pad", "Resize":
+		want[0] = ir.C16
+		return want, op.Operand(0).Type.Layout == ir.C16 && keepsChannels(op)
 	case "Concat":
 		return concatLayouts(op, want)
 	}
@@ -155,6 +158,13 @@ func wantedLayouts(op *ir.Op) ([]ir.Layout, bool) {
 		return pointwiseLayouts(op, want)
 	}
 	return nil, false
+}
+
+// worthBlocks reports whether a pooling op, which has kernels on blocks only,
+// has channels enough to fill them.
+func worthBlocks(op *ir.Op) bool {
+	c, ok := op.Result(0).Type.Dims[1].Int()
+	return ok && c >= rt.Lanes/2 && op.Name != "GlobalAveragePool"
 }
 
 func convInput(conv *ir.Op) ir.Layout {

@@ -61,6 +61,13 @@ var programs = []struct {
 			"s = MatMul(a, b)\nt = Mul(s, ${0.35})\nu = Add(t, m)\np = Softmax(u) {axis=-1}\no = MatMul(p, c)\nTranspose(o) {perm=[0,2,1,3]}", 1, 0},
 	{"attention in a type without kernels", "q: f64[N,S,4,8], k: f64[N,S,4,8]",
 		"a = Transpose(q) {perm=[0,2,1,3]}\nb = Transpose(k) {perm=[0,2,3,1]}\ns = MatMul(a, b)\no = MatMul(s, a)\nTranspose(o) {perm=[0,2,1,3]}", 1, 2},
+	{"padding of blocks", "x: f32[N,16,7,5], w: f32[20,16,1,1], wb: f32[20]",
+		"a = Conv(x, w, wb)\nb = Pad(a, ${[0,0,1,2,0,0,2,1]}) {mode=\"reflect\"}\nc = Pad(b, ${[0,0,1,0,0,0,0,3]})\nd = Pad(c, ${[0,0,1,-1,0,0,0,3]}) {mode=\"edge\"}\nMaxPool(d) {kernel_shape=[3,3], strides=[2,2]}", 1, 0},
+	{"padding by what is there", "x: f32[N,6,9]", "a = Pad(x, ${[0,0,4,0,0,3]}) {mode=\"reflect\"}\nb = Pad(a, ${[0,2,1,0,1,2]}) {mode=\"edge\"}\nPad(b, ${[0,1,0,0,2,0]}) {mode=\"wrap\"}", 1, 0},
+	{"resizing", "x: f32[1,16,7,5], w: f32[24,16,1,1]",
+		"a = Conv(x, w)\nb = Resize(a, _, _, ${[1,24,13,11]}) {mode=\"linear\", keep_aspect_ratio_policy=\"stretch\"}\nc = Resize(b, _, _, ${[1,24,9,20]}) {mode=\"nearest\"}\nd = Exp(c)\nResize(d, _, _, ${[1,24,4,33]}) {mode=\"cubic\"}", 1, 0},
+	{"pooling without a convolution", "x: f32[N,12,9,9]", "a = MaxPool(x) {kernel_shape=[3,3]}\nb = GlobalAveragePool(a)\nFlatten(b)", 1, 0},
+	{"global pooling", "x: f32[N,3,9]", "GlobalAveragePool(x)", 1, 0},
 	{"layer norm", "x: f32[N,7,40], w: f32[40], wb: f32[40]", "LayerNormalization(x, w, wb) {axis=-1}", 1, 0},
 	{"reductions", "x: f32[N,6,10]", "a = ReduceMean(x, ${[-1]})\nb = ReduceMax(x, ${[1,2]})\nMul(a, b)", 1, 0},
 	{"movement", "x: f32[N,6,10]", "a = Slice(x, ${[1]}, ${[9]}, ${[2]}, ${[3]})\nb = Concat(a, a) {axis=2}\nc = Expand(b, ${[1,1,1]})\nd = Pad(c, ${[0,1,0,0,0,2]})\nTranspose(d) {perm=[2,0,1]}", 1, 0},
@@ -120,6 +127,10 @@ func buildOp(t *testing.T, b *ir.Builder, vals map[string]*ir.Value, call string
 	}
 	var operands []*ir.Value
 	for _, a := range splitTop(rest[:end]) {
+		if a == "_" {
+			operands = append(operands, nil)
+			continue
+		}
 		c, ok := strings.CutPrefix(a, "${")
 		if !ok {
 			require.NotNil(t, vals[a], "%s in %s", a, call)

@@ -36,6 +36,9 @@ func (a attrs) resampling() ref.Resampling {
 	}
 }
 
+// ResamplingOf returns what the attributes of a Resize say.
+func ResamplingOf(op *ir.Op) ref.Resampling { return attrs{op}.resampling() }
+
 func evalResize(c *Call) error {
 	o := c.resampling()
 	if t := c.In(1); t != nil {

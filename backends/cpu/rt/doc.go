@@ -20,6 +20,7 @@
 //	Reduce         maximum, minimum, sum, mean, sum of squares over any one run of dims
 //	Copy           strided copy: Slice, Concat, Expand, Transpose, reversal, nearest resize; any element of 1 to 8 bytes
 //	Transpose      Copy by permutation
+//	Resample       two neighbouring axes made anew: resizing, padding by what is there
 //	Gather         rows by index
 //	Reorder        NCHW or NHWC to NCHWc16 and back
 //	ZeroPadLanes   zeros in the lanes past C of NCHWc16
