@@ -49,17 +49,13 @@ func floorMod(a, b float64) float64 {
 	return m
 }
 
-// BinaryScalar returns the function of two real numbers that ONNX calls so;
-// Mod with fmod=1 is FMod. It is nil where there is none.
-func BinaryScalar(name string) func(a, b float64) float64 { return binary[name] }
-
 // Binary applies arithmetic of two operands of one element type, with
 // broadcasting. Integers wrap around; their division rounds to zero.
 func Binary(name string, a, b *tensor.Tensor) (*tensor.Tensor, error) {
 	if a.DType != b.DType {
 		return nil, fmt.Errorf("operands are %s and %s, want one element type", a, b)
 	}
-	shape, err := BroadcastShape(a.Shape, b.Shape)
+	shape, err := broadcastShape(a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +198,7 @@ func intPow[T integer](a, b T) T {
 
 // Pow raises a to the power b. The result has a's element type, whatever b's.
 func Pow(a, b *tensor.Tensor) (*tensor.Tensor, error) {
-	shape, err := BroadcastShape(a.Shape, b.Shape)
+	shape, err := broadcastShape(a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +276,7 @@ func zipCompare[T cmp.Ordered](name string, a *tensor.Tensor, p []T, b *tensor.T
 }
 
 func zipBool[T any](a *tensor.Tensor, p []T, b *tensor.Tensor, q []T, f func(x, y T) bool) (*tensor.Tensor, error) {
-	shape, err := BroadcastShape(a.Shape, b.Shape)
+	shape, err := broadcastShape(a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -350,7 +346,7 @@ func Variadic(name string, xs ...*tensor.Tensor) (*tensor.Tensor, error) {
 			return nil, fmt.Errorf("operand %d is %s, want %s", i, x, xs[0].DType)
 		}
 	}
-	shape, err := BroadcastShape(shapes...)
+	shape, err := broadcastShape(shapes...)
 	if err != nil {
 		return nil, err
 	}
@@ -374,7 +370,7 @@ func Where(cond, a, b *tensor.Tensor) (*tensor.Tensor, error) {
 	if cond.DType != tensor.Bool || a.DType != b.DType {
 		return nil, fmt.Errorf("operands are %s, %s and %s, want bool and twice the same type", cond, a, b)
 	}
-	shape, err := BroadcastShape(cond.Shape, a.Shape, b.Shape)
+	shape, err := broadcastShape(cond.Shape, a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}

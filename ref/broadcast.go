@@ -6,9 +6,9 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-// BroadcastShape returns the shape that operands of the given shapes have
+// broadcastShape returns the shape that operands of the given shapes have
 // together: aligned at the last dim, a dim of 1 repeats.
-func BroadcastShape(shapes ...[]int) ([]int, error) {
+func broadcastShape(shapes ...[]int) ([]int, error) {
 	rank := 0
 	for _, s := range shapes {
 		rank = max(rank, len(s))

@@ -130,7 +130,7 @@ func TestBroadcastingIsByCoordinates(t *testing.T) {
 			require.Equal(t, at(a, i)-at(b, i), got, "%s - %s", a, b)
 		}
 	}
-	_, err := BroadcastShape([]int{2, 3}, []int{2})
+	_, err := broadcastShape([]int{2, 3}, []int{2})
 	require.ErrorContains(t, err, "2 against 3")
 }
 

@@ -9,7 +9,7 @@ import (
 // Expand repeats x until it has the shape that x's and the given one broadcast
 // to. It returns x itself where that is its shape already.
 func Expand(x *tensor.Tensor, shape []int) (*tensor.Tensor, error) {
-	out, err := BroadcastShape(x.Shape, shape)
+	out, err := broadcastShape(x.Shape, shape)
 	if err != nil {
 		return nil, err
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-// MatMulShape returns the shape of a matrix product as numpy.matmul defines
+// matMulShape returns the shape of a matrix product as numpy.matmul defines
 // it: leading dims broadcast, a vector gets a dim of 1 that the result drops.
-func MatMulShape(a, b []int) ([]int, error) {
+func matMulShape(a, b []int) ([]int, error) {
 	if len(a) == 0 || len(b) == 0 {
 		return nil, fmt.Errorf("matrix product of shapes %v and %v: a scalar is no matrix", a, b)
 	}
@@ -18,7 +18,7 @@ func MatMulShape(a, b []int) ([]int, error) {
 	if x[len(x)-1] != y[len(y)-2] {
 		return nil, fmt.Errorf("matrix product of shapes %v and %v: %d columns against %d rows", a, b, x[len(x)-1], y[len(y)-2])
 	}
-	out, err := BroadcastShape(x[:len(x)-2], y[:len(y)-2])
+	out, err := broadcastShape(x[:len(x)-2], y[:len(y)-2])
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func MatMul(a, b *tensor.Tensor) (*tensor.Tensor, error) {
 		}
 		return castInts(v, a.DType, shape), nil
 	}
-	shape, err := MatMulShape(a.Shape, b.Shape)
+	shape, err := matMulShape(a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func eachMatrix(a, b []int, f func(m, n, k, ai, bi, ci int)) {
 	x, y := asMatrix(a, b)
 	m, k, n := x[len(x)-2], x[len(x)-1], y[len(y)-1]
 	xs, ys := x[:len(x)-2], y[:len(y)-2]
-	batch, _ := BroadcastShape(xs, ys)
+	batch, _ := broadcastShape(xs, ys)
 	// A batch of matrices times one matrix is one tall matrix.
 	if product(ys) == 1 && product(xs) > 0 {
 		f(m*product(xs), n, k, 0, 0, 0)
@@ -128,7 +128,7 @@ func columnsAt(t *tensor.Tensor, at, n int, transposed bool, k int) operandB {
 }
 
 func matMulInts(a []int, av []int64, b []int, bv []int64) ([]int64, []int, error) {
-	shape, err := MatMulShape(a, b)
+	shape, err := matMulShape(a, b)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -176,7 +176,7 @@ func Gemm(a, b, c *tensor.Tensor, alpha, beta float64, transA, transB bool) (*te
 		y[i] *= alpha
 	}
 	if c != nil {
-		all, err := BroadcastShape(shape, c.Shape)
+		all, err := broadcastShape(shape, c.Shape)
 		if err != nil {
 			return nil, err
 		}

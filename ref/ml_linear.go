@@ -46,7 +46,7 @@ func LinearRegressor(x *tensor.Tensor, coefficients, intercepts []float64, targe
 func transformed(scores [][]float64, columns int, transform string, second Second) (*tensor.Tensor, error) {
 	var out []float64
 	for _, s := range scores {
-		s, err := PostTransform(s, transform, second)
+		s, err := postTransform(s, transform, second)
 		if err != nil {
 			return nil, err
 		}
@@ -235,7 +235,7 @@ func (m *SVM) Classify(x *tensor.Tensor) ([]int, *tensor.Tensor, error) {
 				labels[i] = -1
 			}
 		}
-		if scores, err = PostTransform(scores, m.Transform, second); err != nil {
+		if scores, err = postTransform(scores, m.Transform, second); err != nil {
 			return nil, nil, err
 		}
 		columns = len(scores)

@@ -19,10 +19,10 @@ const (
 	Opposite
 )
 
-// PostTransform applies NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO or PROBIT to
+// postTransform applies NONE, LOGISTIC, SOFTMAX, SOFTMAX_ZERO or PROBIT to
 // the scores of one sample. Where a second score is made, only LOGISTIC and
 // PROBIT change the two.
-func PostTransform(scores []float64, transform string, second Second) ([]float64, error) {
+func postTransform(scores []float64, transform string, second Second) ([]float64, error) {
 	if len(scores) == 1 && second != NoSecond {
 		s := scores[0]
 		switch {

@@ -191,7 +191,7 @@ func (f *Forest) Regress(x *tensor.Tensor, d tensor.DType, aggregate, transform 
 		for i, b := range base {
 			scores[i] += b
 		}
-		if scores, err = PostTransform(scores, transform, NoSecond); err != nil {
+		if scores, err = postTransform(scores, transform, NoSecond); err != nil {
 			return nil, err
 		}
 		out = append(out, scores...)
@@ -263,7 +263,7 @@ func (f *Forest) Classify(x *tensor.Tensor, transform string, base []float64) ([
 				labels[i] = -1
 			}
 		}
-		if scores, err = PostTransform(scores, transform, second); err != nil {
+		if scores, err = postTransform(scores, transform, second); err != nil {
 			return nil, nil, err
 		}
 		columns = len(scores)

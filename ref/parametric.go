@@ -61,22 +61,13 @@ var ParametricAttrs = map[string][]string{
 	"ThresholdedRelu": {"alpha"},
 }
 
-// ParametricScalar returns the named activation for the given parameters, nil
-// where there is none of that name.
-func ParametricScalar(name string, p ...float64) func(float64) float64 {
-	f := parametric[name]
-	if f == nil || len(p) != len(ParametricAttrs[name]) {
-		return nil
-	}
-	return f(p)
-}
-
 // Parametric applies the named activation to every element.
 func Parametric(name string, x *tensor.Tensor, p ...float64) (*tensor.Tensor, error) {
-	f := ParametricScalar(name, p...)
-	if f == nil {
+	activation := parametric[name]
+	if activation == nil || len(p) != len(ParametricAttrs[name]) {
 		return nil, fmt.Errorf("there is no activation %s of %d parameters", name, len(p))
 	}
+	f := activation(p)
 	if x.DType.IsFloat() {
 		return Map(x, f), nil
 	}
@@ -103,7 +94,7 @@ func GeluScalar(approximate string) (func(float64) float64, error) {
 // PRelu returns x where it is positive and slope*x elsewhere; slope
 // broadcasts to x.
 func PRelu(x, slope *tensor.Tensor) (*tensor.Tensor, error) {
-	shape, err := BroadcastShape(x.Shape, slope.Shape)
+	shape, err := broadcastShape(x.Shape, slope.Shape)
 	if err != nil {
 		return nil, err
 	}

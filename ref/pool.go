@@ -168,7 +168,7 @@ func MaxUnpool(x, indices *tensor.Tensor, win Window, shape []int) (*tensor.Tens
 	if err := sameShape("indices", indices, x.Shape); err != nil {
 		return nil, err
 	}
-	own, err := UnpoolShape(x.Shape, win)
+	own, err := unpoolShape(x.Shape, win)
 	if err != nil {
 		return nil, err
 	}
@@ -205,8 +205,8 @@ func MaxUnpool(x, indices *tensor.Tensor, win Window, shape []int) (*tensor.Tens
 	return fromFloat64s(x.DType, y, shape...), nil
 }
 
-// UnpoolShape returns the shape that MaxUnpool gives an input of shape in.
-func UnpoolShape(in []int, win Window) ([]int, error) {
+// unpoolShape returns the shape that MaxUnpool gives an input of shape in.
+func unpoolShape(in []int, win Window) ([]int, error) {
 	n := max(0, len(in)-2)
 	strides, pads := orOnes(win.Strides, n), win.Pads
 	if pads == nil {

@@ -191,7 +191,7 @@ func minusZero(t, zero *tensor.Tensor) (*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	shape, err := BroadcastShape(t.Shape, zero.Shape)
+	shape, err := broadcastShape(t.Shape, zero.Shape)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +256,7 @@ func QLinearMatMul(a, b *tensor.Tensor, aq, bq, yq Quant) (*tensor.Tensor, error
 }
 
 func broadcastsTo(t *tensor.Tensor, shape []int) error {
-	out, err := BroadcastShape(trimOnes(t.Shape, len(shape)), shape)
+	out, err := broadcastShape(trimOnes(t.Shape, len(shape)), shape)
 	if err != nil {
 		return err
 	}

@@ -58,9 +58,9 @@ func Axes(axes []int, rank int) ([]int, error) {
 	return out, nil
 }
 
-// ReducedShape returns the shape of a reduction's result; axes are
+// reducedShape returns the shape of a reduction's result; axes are
 // non-negative.
-func ReducedShape(shape, axes []int, keep bool) []int {
+func reducedShape(shape, axes []int, keep bool) []int {
 	out := make([]int, 0, len(shape))
 	for d, n := range shape {
 		switch {
@@ -152,7 +152,7 @@ func Reduce(name string, x *tensor.Tensor, axes []int, keep bool) (*tensor.Tenso
 	if f == nil {
 		return nil, fmt.Errorf("there is no reduction %s", name)
 	}
-	shape := ReducedShape(x.Shape, axes, keep)
+	shape := reducedShape(x.Shape, axes, keep)
 	if g := intReduction(name, x.DType); g != nil {
 		return castInts(eachGroup(x.Shape, axes, bits64(x), g), x.DType, shape), nil
 	}
@@ -268,7 +268,7 @@ func ArgBest(x *tensor.Tensor, axis int, largest, last, keep bool) (*tensor.Tens
 		return nil, err
 	}
 	g := groupBy(x.Shape, []int{axis})
-	y := tensor.New(tensor.Int64, ReducedShape(x.Shape, []int{axis}, keep)...)
+	y := tensor.New(tensor.Int64, reducedShape(x.Shape, []int{axis}, keep)...)
 	out := tensor.Of[int64](y)
 	for i, base := range g.base {
 		best := 0

@@ -245,8 +245,8 @@ func EyeLike(d tensor.DType, rows, cols, k int) (*tensor.Tensor, error) {
 	return y, nil
 }
 
-// RangeLen returns the number of elements of Range.
-func RangeLen(start, limit, delta float64) (int, error) {
+// rangeLen returns the number of elements of Range.
+func rangeLen(start, limit, delta float64) (int, error) {
 	if delta == 0 || delta != delta {
 		return 0, fmt.Errorf("a range in steps of %v", delta)
 	}
@@ -265,7 +265,7 @@ func Range(start, limit, delta *tensor.Tensor) (*tensor.Tensor, error) {
 	}
 	if start.DType.IsInt() {
 		s, l, d := bits64(start)[0], bits64(limit)[0], bits64(delta)[0]
-		n, err := RangeLen(0, float64(l)-float64(s), float64(d))
+		n, err := rangeLen(0, float64(l)-float64(s), float64(d))
 		if err != nil {
 			return nil, err
 		}
@@ -276,7 +276,7 @@ func Range(start, limit, delta *tensor.Tensor) (*tensor.Tensor, error) {
 		return castInts(v, start.DType, []int{n}), nil
 	}
 	s, l, d := Float64s(start)[0], Float64s(limit)[0], Float64s(delta)[0]
-	n, err := RangeLen(s, l, d)
+	n, err := rangeLen(s, l, d)
 	if err != nil {
 		return nil, err
 	}

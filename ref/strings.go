@@ -12,7 +12,7 @@ import (
 
 // StringConcat joins the strings of a and b, which broadcast.
 func StringConcat(a, b *tensor.Tensor) (*tensor.Tensor, error) {
-	shape, err := BroadcastShape(a.Shape, b.Shape)
+	shape, err := broadcastShape(a.Shape, b.Shape)
 	if err != nil {
 		return nil, err
 	}

@@ -47,10 +47,6 @@ var unary = map[string]func(float64) float64{
 	"Softsign":  func(x float64) float64 { return x / (1 + math.Abs(x)) },
 }
 
-// Scalar returns the function of one real number that ONNX calls so, nil
-// where there is none.
-func Scalar(name string) func(float64) float64 { return unary[name] }
-
 // Unary applies the named function to every element.
 func Unary(name string, x *tensor.Tensor) (*tensor.Tensor, error) {
 	if x.DType.IsInt() {
@@ -172,8 +168,8 @@ func Map(x *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
 	return y
 }
 
-// Predicate returns a bool tensor that tells of each element whether f holds.
-func Predicate(x *tensor.Tensor, f func(float64) bool) (*tensor.Tensor, error) {
+// predicate returns a bool tensor that tells of each element whether f holds.
+func predicate(x *tensor.Tensor, f func(float64) bool) (*tensor.Tensor, error) {
 	v, err := reals(x)
 	if err != nil {
 		return nil, err
@@ -189,12 +185,12 @@ func Predicate(x *tensor.Tensor, f func(float64) bool) (*tensor.Tensor, error) {
 
 // IsNaN tells which elements are not a number.
 func IsNaN(x *tensor.Tensor) (*tensor.Tensor, error) {
-	return Predicate(x, func(v float64) bool { return v != v })
+	return predicate(x, func(v float64) bool { return v != v })
 }
 
 // IsInf tells which elements are infinities of the wanted signs.
 func IsInf(x *tensor.Tensor, negative, positive bool) (*tensor.Tensor, error) {
-	return Predicate(x, func(v float64) bool {
+	return predicate(x, func(v float64) bool {
 		return positive && math.IsInf(v, 1) || negative && math.IsInf(v, -1)
 	})
 }

@@ -1,5 +1,5 @@
-// Package npy reads and writes NumPy's .npy files and reads .npz archives, as
-// tensors. The format is described in
+// Package npy reads and writes NumPy's .npy files as tensors. The format is
+// described in
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 //
 // Files may come from anywhere: every size is checked against the bytes that

@@ -104,27 +104,6 @@ func TestBytesThatAreNoText(t *testing.T) {
 	require.ErrorContains(t, Write(&b, tensor.StringsOf([]string{"a\x00"}, 1)), "NUL")
 }
 
-func TestZip(t *testing.T) {
-	m, err := ReadZipFile("testdata/stored.npz", 1<<20)
-	require.NoError(t, err)
-	require.Equal(t, tensor.Float32s([]float32{0, 1, 2, 3, 4, 5}, 2, 3), m["x"])
-	require.Equal(t, tensor.From(tensor.Bool, []bool{true, false}, 2), m["y"])
-
-	m, err = ReadZipFile("testdata/packed.npz", 1<<20)
-	require.NoError(t, err)
-	require.Equal(t, tensor.New(tensor.Int64, 1000), m["x"])
-	require.Equal(t, tensor.StringsOf([]string{"a", "bc"}, 2), m["y"])
-
-	_, err = ReadZipFile("testdata/packed.npz", 4000)
-	require.ErrorContains(t, err, "limit")
-
-	b, err := os.ReadFile("testdata/stored.npz")
-	require.NoError(t, err)
-	b[140] ^= 1 // inside the first array
-	_, err = ReadZip(bytes.NewReader(b), int64(len(b)), 1<<20)
-	require.Error(t, err)
-}
-
 // file makes the bytes of a .npy file with the given header text.
 func file(head string, data ...byte) []byte {
 	b := append([]byte(magic), 1, 0)

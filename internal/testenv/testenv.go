@@ -91,12 +91,6 @@ func Oracles(t testing.TB) []Oracle {
 	return oracles
 }
 
-// OracleOf returns the reference answers of one model.
-func OracleOf(t testing.TB, model string) Oracle {
-	t.Helper()
-	return read(t, find(t, "oracle", model, "manifest.json"))
-}
-
 func read(t testing.TB, manifest string) Oracle {
 	t.Helper()
 	data, err := os.ReadFile(manifest)
@@ -110,14 +104,6 @@ func read(t testing.TB, manifest string) Oracle {
 func (o Oracle) Load(t testing.TB, c Case) (inputs, outputs map[string]*tensor.Tensor) {
 	t.Helper()
 	return o.load(t, c.Shape, "in", c.Inputs), o.load(t, c.Shape, "out", c.Outputs)
-}
-
-// InputFile is the path of one input's .npy file.
-func (o Oracle) InputFile(c Case, f File) string { return filepath.Join(o.dir, c.Shape, "in", f.File) }
-
-// OutputFile is the path of one output's .npy file.
-func (o Oracle) OutputFile(c Case, f File) string {
-	return filepath.Join(o.dir, c.Shape, "out", f.File)
 }
 
 func (o Oracle) load(t testing.TB, shape, side string, files []File) map[string]*tensor.Tensor {

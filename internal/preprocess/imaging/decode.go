@@ -59,16 +59,6 @@ func (c codec) match(b []byte) bool {
 	return true
 }
 
-// Sniff returns the name of the format that b begins like, or "".
-func Sniff(b []byte) string {
-	for _, c := range codecs {
-		if c.match(b) {
-			return c.name
-		}
-	}
-	return ""
-}
-
 // Decode reads a JPEG, PNG, GIF (its first frame), BMP, WebP, TIFF or PNM
 // picture and turns it upright by its EXIF orientation. Grey pictures have one
 // channel, all others three; transparency is dropped, not blended. Pictures
