@@ -1,66 +1,28 @@
 package onnx
 
 import (
-	"fmt"
-
 	"github.com/hone-ml/hone/frontend/onnx/onnxpb"
 	"github.com/hone-ml/hone/ir"
-	"github.com/hone-ml/hone/ir/ops"
-	"github.com/hone-ml/hone/tensor"
 )
 
 // foreign holds the operators of other domains, each with the code that
 // writes its definition in ONNX's own operators.
 var foreign = map[string]map[string]func(x *foreignNode){"": {}, "com.microsoft": {}}
 
-// foreignNode is one node of a foreign operator, and a builder of its
-// definition whose methods fail as a whole.
+// foreignNode is one node of a foreign operator and its definition.
 type foreignNode struct {
+	formula
 	sc   *scope
-	b    *ir.Builder
 	node *onnxpb.NodeProto
 	in   []*ir.Value
 	out  []*ir.Value
 }
 
-// foreignError carries an error to run.
-type foreignError struct{ err error }
-
-func (x *foreignNode) fail(format string, args ...any) {
-	panic(foreignError{fmt.Errorf(format, args...)})
-}
-
 // run calls expand and returns the results that it set.
-func (x *foreignNode) run(expand func(*foreignNode)) (out []*ir.Value, err error) {
-	defer func() {
-		switch r := recover().(type) {
-		case nil:
-		case foreignError:
-			err = r.err
-		default:
-			panic(r)
-		}
-	}()
+func (x *foreignNode) run(expand func(*foreignNode)) ([]*ir.Value, error) {
 	x.out = make([]*ir.Value, len(x.node.Output))
-	expand(x)
-	return x.out, nil
-}
-
-// op builds an op with one result.
-func (x *foreignNode) op(name string, operands []*ir.Value, attrs ...ir.Attr) *ir.Value {
-	return x.opN(name, 1, operands, attrs...)[0]
-}
-
-// opN builds an op with n results.
-func (x *foreignNode) opN(name string, n int, operands []*ir.Value, attrs ...ir.Attr) []*ir.Value {
-	if ops.Lookup(name) == nil {
-		x.fail("its definition needs operator %s, which is not supported", name)
-	}
-	op := x.b.Op(name, operands, make([]ir.Type, n), attrs...)
-	if err := x.sc.im.shapes.Op(op); err != nil {
-		panic(foreignError{err})
-	}
-	return op.Results()
+	err := x.attempt(func() { expand(x) })
+	return x.out, err
 }
 
 // arg returns operand i, nil where it is absent.
@@ -140,27 +102,3 @@ func (x *foreignNode) rank(v *ir.Value) int {
 	}
 	return r
 }
-
-// scalar builds a scalar constant of v's element type.
-func (x *foreignNode) scalar(like *ir.Value, f float64) *ir.Value {
-	t := tensor.Scalar(tensor.Float32, float32(f))
-	if like.Type.DType == tensor.Float32 {
-		return x.b.Tensor(t)
-	}
-	return x.cast(x.b.Tensor(t), like.Type.DType)
-}
-
-func (x *foreignNode) ints(v ...int64) *ir.Value { return x.b.Int64s(v...) }
-
-// cast converts v to an element type.
-func (x *foreignNode) cast(v *ir.Value, d tensor.DType) *ir.Value {
-	if v.Type.DType == d {
-		return v
-	}
-	return x.op("Cast", vals(v), at("to", int64(d)))
-}
-
-// vals and at make calls of op short.
-func vals(v ...*ir.Value) []*ir.Value { return v }
-
-func at(name string, v any) ir.Attr { return ir.Attr{Name: name, Value: v} }

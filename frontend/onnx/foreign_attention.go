@@ -40,7 +40,7 @@ func (x *foreignNode) attend(h heads) *ir.Value {
 		scale = float32(1 / math.Sqrt(float64(d)))
 	}
 	kt := x.op("Transpose", vals(h.k), at("perm", []int64{0, 1, 3, 2}))
-	scores := x.op("Mul", vals(x.op("MatMul", vals(h.q, kt)), x.scalar(h.q, float64(scale))))
+	scores := x.op("Mul", vals(x.op("MatMul", vals(h.q, kt)), x.num(h.q, float64(scale))))
 	if h.mask != nil {
 		scores = x.op("Add", vals(scores, x.keyMask(h, scores)))
 	}
@@ -73,8 +73,8 @@ func (x *foreignNode) sizeOf(v *ir.Value, axis int64) *ir.Value {
 // [B,T] or [B,S,T] is 1 where a key counts; [B] holds the number of keys that
 // do, [2*B] the ends and then the starts of the ranges that do.
 func (x *foreignNode) keyMask(h heads, scores *ir.Value) *ir.Value {
-	filter := x.scalar(scores, float64(x.float("mask_filter_value", -10000)))
-	zero := x.scalar(scores, 0)
+	filter := x.num(scores, float64(x.float("mask_filter_value", -10000)))
+	zero := x.num(scores, 0)
 	keep := func(v *ir.Value, axes ...int64) *ir.Value {
 		cond := x.op("Greater", vals(v, x.b.Tensor(tensor.Scalar(tensor.Int32, int32(0)))))
 		return x.op("Where", vals(x.op("Unsqueeze", vals(cond, x.ints(axes...))), zero, filter))
@@ -117,9 +117,9 @@ func (x *foreignNode) causal(scores *ir.Value) *ir.Value {
 	ones := x.op("ConstantOfShape", vals(x.op("Concat", vals(s, t), at("axis", int64(0)))), at("value", one))
 	first := x.op("Add", vals(x.op("Sub", vals(t, s)), x.ints(1)))
 	hidden := x.op("Trilu", vals(ones, x.op("Squeeze", vals(first, x.ints(0)))), at("upper", int64(1)))
-	lowest := x.scalar(scores, -math.MaxFloat32)
+	lowest := x.num(scores, -math.MaxFloat32)
 	if scores.Type.DType == tensor.Float16 {
-		lowest = x.scalar(scores, -65504)
+		lowest = x.num(scores, -65504)
 	}
 	return x.op("Where", vals(x.cast(hidden, tensor.Bool), lowest, scores))
 }

@@ -52,7 +52,7 @@ func (x *foreignNode) biased(v, bias *ir.Value) *ir.Value {
 
 func quickGelu(x *foreignNode) {
 	v := x.need(0)
-	alpha := x.scalar(v, float64(x.float("alpha", 1.702)))
+	alpha := x.num(v, float64(x.float("alpha", 1.702)))
 	x.set(0, x.op("Mul", vals(v, x.op("Sigmoid", vals(x.op("Mul", vals(v, alpha)))))))
 }
 
@@ -78,8 +78,8 @@ func (x *foreignNode) activate(v *ir.Value, name string, params []float32) *ir.V
 	case "HardSigmoid":
 		return x.op(name, vals(v), at("alpha", param(0, 0.2)), at("beta", param(1, 0.5)))
 	case "Clip":
-		lo := x.scalar(v, float64(param(0, -math.MaxFloat32)))
-		return x.op(name, vals(v, lo, x.scalar(v, float64(param(1, math.MaxFloat32)))))
+		lo := x.num(v, float64(param(0, -math.MaxFloat32)))
+		return x.op(name, vals(v, lo, x.num(v, float64(param(1, math.MaxFloat32)))))
 	}
 	x.fail("activation %q is not known", name)
 	return nil
@@ -129,7 +129,7 @@ func fusedMatMul(x *foreignNode) {
 	b := side(x.need(1), x.int("transBatchB", 0), x.int("transB", 0))
 	y := x.op("MatMul", vals(a, b))
 	if alpha := x.float("alpha", 1); alpha != 1 {
-		y = x.op("Mul", vals(y, x.scalar(y, float64(alpha))))
+		y = x.op("Mul", vals(y, x.num(y, float64(alpha))))
 	}
 	x.set(0, y)
 }

@@ -142,7 +142,7 @@ func qGemm(x *foreignNode) {
 	y = x.biased(y, x.arg(6))
 	scale := x.op("Mul", vals(x.need(1), x.need(4)))
 	if alpha := x.float("alpha", 1); alpha != 1 {
-		scale = x.op("Mul", vals(scale, x.scalar(scale, float64(alpha))))
+		scale = x.op("Mul", vals(scale, x.num(scale, float64(alpha))))
 	}
 	y = x.op("Mul", vals(x.cast(y, tensor.Float32), scale))
 	if x.arg(7) != nil {

@@ -204,7 +204,7 @@ func (sc *scope) node(i int, n *onnxpb.NodeProto) error {
 	last := sc.block.Last()
 	var results []*ir.Value
 	if expand := foreign[domain][n.OpType]; expand != nil {
-		x := &foreignNode{sc: sc, b: b, node: n, in: operands}
+		x := &foreignNode{formula: formula{b, sc.im.shapes}, sc: sc, node: n, in: operands}
 		if results, err = x.run(expand); err != nil {
 			return fail(err)
 		}

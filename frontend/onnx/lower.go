@@ -249,7 +249,7 @@ func (l *lowering) refuse(op *ir.Op, domain string, need int, why string, depth 
 
 func (l *lowering) rewrite(op *ir.Op, define func(d *definition), depth int) error {
 	b, before, next := op.Block(), op.Prev(), op.Next()
-	d := &definition{b: ir.Before(op), op: op}
+	d := &definition{formula: formula{ir.Before(op), ops.NewShapes(op.Module())}, rewritten: op}
 	if err := d.run(define); err != nil {
 		return fmt.Errorf("%s: %w", ops.Describe(op), err)
 	}
