@@ -4,13 +4,20 @@
 // Session runs it:
 //
 //	model, err := hone.Open("resnet50.onnx")
+//	defer model.Close()
 //	compiled, err := hone.Compile(ctx, model, hone.CompileOptions{})
-//	err = compiled.WriteFile("resnet50.hone")
+//	err = compiled.WriteFile(ctx, "resnet50.hone")
 //	...
 //	session, err := hone.Load("resnet50.hone", hone.SessionOptions{})
+//	defer session.Close()
 //	outputs, err := session.Run(ctx, map[string]*tensor.Tensor{"input": x})
 //
-// Verify tells whether a compiled model still answers as the original does.
+// Verify tells whether a compiled model still answers as the original does, and
+// Model.Reference runs a model as the definitions of its operators say.
+//
+// Mistakes in the inputs of a run are an *InputError; whatever else goes wrong
+// is an error that says what, where, and in which file. Models, modules and
+// sessions view their files, which stay mapped until they are closed.
 package hone
 
 import (
@@ -56,7 +63,7 @@ type OpenOptions struct {
 
 // Open reads a model from a file: .onnx, .ir text (with the side file beside
 // it, if there is one) or a .hone bundle. What a file is is told by its
-// content, not its name.
+// content, not its name. At most one OpenOptions counts.
 func Open(path string, opts ...OpenOptions) (*Model, error) {
 	var opt OpenOptions
 	if len(opts) > 0 {
@@ -176,10 +183,10 @@ func NewModel(m *ir.Module) *Model { return &Model{module: m} }
 // Module returns the model's IR. Changing it changes the model.
 func (m *Model) Module() *ir.Module { return m.module }
 
-// Path returns the file that the model was read from.
+// Path returns the file that the model was read from, "" for a NewModel.
 func (m *Model) Path() string { return m.path }
 
-// Bytes returns the size of that file.
+// Bytes returns the size of that file in bytes.
 func (m *Model) Bytes() int64 { return m.bytes }
 
 // Bundle returns the sections of the bundle that the model was read from,
@@ -256,8 +263,8 @@ type Compiled struct {
 
 // CompileStats says what compiling did.
 type CompileStats struct {
-	OpsBefore int           `json:"ops_before"`
-	OpsFused  int           `json:"ops_fused"` // at the fused level: what the CPU computes in one go counts once
+	OpsBefore int           `json:"ops_before"` // constants left out
+	OpsFused  int           `json:"ops_fused"`  // at the fused level: what the CPU computes in one go counts once
 	OpsAfter  int           `json:"ops_after"`
 	Source    string        `json:"source"`
 	Pipeline  string        `json:"pipeline"`
@@ -268,7 +275,7 @@ type CompileStats struct {
 // changed.
 func Compile(ctx context.Context, m *Model, opt CompileOptions) (*Compiled, error) {
 	if m.module.Level == ir.CPU {
-		return nil, fmt.Errorf("%s is compiled already", m.path)
+		return nil, fmt.Errorf("model %q is compiled already: its level is %s", m.module.Name, m.module.Level)
 	}
 	c := opt.Context
 	if c == nil {

@@ -2,6 +2,7 @@ package hone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hone-ml/hone/internal/compare"
@@ -33,15 +34,7 @@ func (m *Model) Reference(ctx context.Context, inputs map[string]*tensor.Tensor,
 	if err != nil {
 		return nil, err
 	}
-	named := map[string]*tensor.Tensor{}
-	for i, p := range Outputs(m.module) {
-		t, ok := outs[i].(*tensor.Tensor)
-		if !ok {
-			return nil, fmt.Errorf("output %q is no tensor but %s", p.Name, p.Type)
-		}
-		named[p.Name] = t
-	}
-	return named, nil
+	return named(Outputs(m.module), outs)
 }
 
 // OutputDiff is how one output of a model differs from another model's.
@@ -91,47 +84,29 @@ type VerifyOptions struct {
 }
 
 // Verify runs two models on the same inputs and reports how far the answers of
-// b are from those of a, the original, which runs on the interpreter.
+// b are from those of a, the original, which runs on the interpreter. b may be
+// nil where opt.Session runs and no layers are asked for.
 func Verify(ctx context.Context, a, b *Model, inputs map[string]*tensor.Tensor, opt VerifyOptions) (*Report, error) {
+	if b == nil && (opt.Session == nil || opt.Layers) {
+		return nil, errors.New("there is no second model to run")
+	}
 	if opt.Bound == 0 {
 		opt.Bound = 1e-4
 	}
-	layers := map[string]*tensor.Tensor{}
-	var tap Tap
+	r := &Report{Bound: opt.Bound}
+	var keep, compared Tap
 	if opt.Layers {
-		tap = func(o ir.Origin, t *tensor.Tensor) {
-			if o.Relation == ir.Exact {
-				layers[o.Name] = t
-			}
-		}
+		keep, compared = r.layers()
 	}
-	want, err := a.Reference(ctx, inputs, tap)
+	want, err := a.Reference(ctx, inputs, keep)
 	if err != nil {
 		return nil, fmt.Errorf("the original: %w", err)
-	}
-	r := &Report{Bound: opt.Bound}
-	if opt.Layers {
-		tap = func(o ir.Origin, t *tensor.Tensor) {
-			w := layers[o.Name]
-			if w == nil || o.Relation != ir.Exact {
-				return
-			}
-			delete(layers, o.Name)
-			d, err := compare.Tensors(t, w)
-			if err != nil {
-				return // another shape: the two do not stand for the same value
-			}
-			r.Layers = append(r.Layers, LayerDiff{o.Name, d})
-			if r.First == "" && !d.Within(opt.Bound) {
-				r.First = o.Name
-			}
-		}
 	}
 	var got map[string]*tensor.Tensor
 	if opt.Session != nil && !opt.Layers {
 		got, err = opt.Session.Run(ctx, inputs)
 	} else {
-		got, err = b.Reference(ctx, inputs, tap)
+		got, err = b.Reference(ctx, inputs, compared)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the optimized model: %w", err)
@@ -148,4 +123,31 @@ func Verify(ctx context.Context, a, b *Model, inputs map[string]*tensor.Tensor, 
 		r.Outputs = append(r.Outputs, OutputDiff{p.Name, d})
 	}
 	return r, nil
+}
+
+// layers returns a tap that keeps the values of the original, and one that
+// compares with them those of the same name in the second model.
+func (r *Report) layers() (keep, compared Tap) {
+	kept := map[string]*tensor.Tensor{}
+	keep = func(o ir.Origin, t *tensor.Tensor) {
+		if o.Relation == ir.Exact {
+			kept[o.Name] = t
+		}
+	}
+	compared = func(o ir.Origin, t *tensor.Tensor) {
+		w := kept[o.Name]
+		if w == nil || o.Relation != ir.Exact {
+			return
+		}
+		delete(kept, o.Name)
+		d, err := compare.Tensors(t, w)
+		if err != nil {
+			return // another shape: the two do not stand for the same value
+		}
+		r.Layers = append(r.Layers, LayerDiff{o.Name, d})
+		if r.First == "" && !d.Within(r.Bound) {
+			r.First = o.Name
+		}
+	}
+	return keep, compared
 }

@@ -135,15 +135,20 @@ func (s *Session) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (ma
 	if err != nil {
 		return nil, err
 	}
-	named := make(map[string]*tensor.Tensor, len(outs))
-	for i, p := range s.Outputs() {
+	return named(s.Outputs(), outs)
+}
+
+// named gives outputs their names.
+func named(ports []Port, outs []tensor.Value) (map[string]*tensor.Tensor, error) {
+	m := make(map[string]*tensor.Tensor, len(outs))
+	for i, p := range ports {
 		t, ok := outs[i].(*tensor.Tensor)
 		if !ok {
-			return nil, fmt.Errorf("output %q is no tensor but %s: RunValues returns it", p.Name, p.Type)
+			return nil, fmt.Errorf("output %q is no tensor but %s: Session.RunValues returns such outputs", p.Name, p.Type)
 		}
-		named[p.Name] = t
+		m[p.Name] = t
 	}
-	return named, nil
+	return m, nil
 }
 
 // RunValues is Run for models with sequences, optionals or maps; values are in

@@ -41,43 +41,56 @@ func (g Granularity) placement(x, scale *tensor.Tensor) (func(i int) int, error)
 	return func(i int) int { return (i/inner/n*blocks+i/inner%n/block)*inner + i%inner }, nil
 }
 
-// Quantize computes ONNX's QuantizeLinear: x/scale in the given precision
-// (Undefined: the scale's own), to integers rounded half to even plus the zero
-// point, saturated; zero may be nil.
-func Quantize(x, scale, zero *tensor.Tensor, g Granularity, to, precision tensor.DType, saturate bool) (*tensor.Tensor, error) {
+// quantization is a tensor with the scales and zero points of its elements: element i
+// has those at at(i).
+type quantization struct {
+	in, scale, zero []float64
+	at              func(i int) int
+}
+
+// of reads the operands of a quantization; zero may be nil.
+func (g Granularity) of(x, scale, zero *tensor.Tensor) (*quantization, error) {
 	at, err := g.placement(x, scale)
 	if err != nil {
 		return nil, err
 	}
-	in, err := reals(x)
-	if err != nil {
+	a := &quantization{at: at, zero: make([]float64, scale.Len())}
+	if a.in, err = reals(x); err != nil {
 		return nil, err
 	}
-	s, err := reals(scale)
-	if err != nil {
+	if a.scale, err = reals(scale); err != nil {
 		return nil, err
 	}
-	z := make([]float64, len(s))
-	if zero != nil {
-		if zero.Len() != len(s) {
-			return nil, fmt.Errorf("zero point is %s, scale %s, want equal shapes", zero, scale)
-		}
-		if z, err = reals(zero); err != nil {
-			return nil, err
-		}
+	if zero == nil {
+		return a, nil
+	}
+	if zero.Len() != scale.Len() {
+		return nil, fmt.Errorf("zero point is %s, scale %s, want equal shapes", zero, scale)
+	}
+	a.zero, err = reals(zero)
+	return a, err
+}
+
+// Quantize computes ONNX's QuantizeLinear: x/scale in the given precision
+// (Undefined: the scale's own), to integers rounded half to even plus the zero
+// point, saturated; zero may be nil.
+func Quantize(x, scale, zero *tensor.Tensor, g Granularity, to, precision tensor.DType, saturate bool) (*tensor.Tensor, error) {
+	a, err := g.of(x, scale, zero)
+	if err != nil {
+		return nil, err
 	}
 	if precision == tensor.Undefined {
 		precision = scale.DType
 	}
 	round := precisionOf(precision)
-	v := make([]float64, len(in))
-	for i, e := range in {
-		j := at(i)
-		q := round(round(e) / round(s[j]))
+	v := make([]float64, len(a.in))
+	for i, e := range a.in {
+		j := a.at(i)
+		q := round(round(e) / round(a.scale[j]))
 		if to.IsInt() {
 			q = math.RoundToEven(q)
 		}
-		v[i] = q + z[j]
+		v[i] = q + a.zero[j]
 	}
 	return fromReals(to, v, CastOptions{Saturate: saturate}, x.Shape...), nil
 }
@@ -94,31 +107,14 @@ func precisionOf(d tensor.DType) func(float64) float64 {
 
 // Dequantize computes ONNX's DequantizeLinear, (x-zero)*scale; zero may be nil.
 func Dequantize(x, scale, zero *tensor.Tensor, g Granularity, to tensor.DType) (*tensor.Tensor, error) {
-	at, err := g.placement(x, scale)
+	a, err := g.of(x, scale, zero)
 	if err != nil {
 		return nil, err
 	}
-	in, err := reals(x)
-	if err != nil {
-		return nil, err
-	}
-	s, err := reals(scale)
-	if err != nil {
-		return nil, err
-	}
-	z := make([]float64, len(s))
-	if zero != nil {
-		if zero.Len() != len(s) {
-			return nil, fmt.Errorf("zero point is %s, scale %s, want equal shapes", zero, scale)
-		}
-		if z, err = reals(zero); err != nil {
-			return nil, err
-		}
-	}
-	v := make([]float64, len(in))
-	for i, e := range in {
-		j := at(i)
-		v[i] = (e - z[j]) * s[j]
+	v := make([]float64, len(a.in))
+	for i, e := range a.in {
+		j := a.at(i)
+		v[i] = (e - a.zero[j]) * a.scale[j]
 	}
 	return fromReals(to, v, CastOptions{Saturate: true}, x.Shape...), nil
 }
