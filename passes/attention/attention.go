@@ -14,14 +14,46 @@ import (
 
 func init() {
 	for _, p := range []struct {
-		name, help string
-		body       func(*passes.Context, *ir.Block) (bool, error)
+		name, help, example string
+		body                func(*passes.Context, *ir.Block) (bool, error)
 	}{
-		{"recognize-attention", "put Attention together: softmax(q k' * scale + mask) v, heads split and joined around it", each(recognize)},
-		{"expand-attention", "take Attention without past and causal mask apart into MatMuls and a Softmax", each(expand)},
-		{"merge-matmuls", "compute MatMuls of one input (queries, keys, values) as one, their biases with them", merge},
+		{"recognize-attention", "put Attention together: softmax(q k' * scale + mask) v, heads split and joined around it", `func @main(%q: f32[N,S,4], %k: f32[N,T,4], %v: f32[N,T,4]) -> (y: f32[N,S,4]) {
+  %0 = const i64[4] [0, 0, 2, 2]
+  %1 = const i64[3] [0, 0, 4]
+  %2 = const f32[] [1.5]
+  %3 = Reshape(%q, %0) : f32[N,S,2,2]
+  %4 = Transpose(%3) {perm=[0, 2, 1, 3]} : f32[N,2,S,2]
+  %5 = Reshape(%k, %0) : f32[N,T,2,2]
+  %6 = Transpose(%5) {perm=[0, 2, 3, 1]} : f32[N,2,2,T]
+  %7 = Reshape(%v, %0) : f32[N,T,2,2]
+  %8 = Transpose(%7) {perm=[0, 2, 1, 3]} : f32[N,2,T,2]
+  %9 = MatMul(%4, %6) : f32[N,2,S,T]
+  %10 = Div(%9, %2) : f32[N,2,S,T]
+  %11 = Softmax(%10) {axis=-1} : f32[N,2,S,T]
+  %12 = MatMul(%11, %8) : f32[N,2,S,2]
+  %13 = Transpose(%12) {perm=[0, 2, 1, 3]} : f32[N,S,2,2]
+  %14 = Reshape(%13, %1) : f32[N,S,4]
+  return(%14)
+}
+`, each(recognize)},
+		{"expand-attention", "take Attention without past and causal mask apart into MatMuls and a Softmax", `func @main(%q: f32[N,S,4], %k: f32[N,T,4], %v: f32[N,T,4], %m: f32[N,1,1,T]) -> (y: f32[N,S,4]) {
+  %0 = Attention(%q, %k, %v, %m) {q_num_heads=2, kv_num_heads=2, scale=0.5} : f32[N,S,4]
+  return(%0)
+}
+`, each(expand)},
+		{"merge-matmuls", "compute MatMuls of one input (queries, keys, values) as one, their biases with them", `func @main(%x: f32[N,S,2]) -> (y: f32[N,S,2]) {
+  %0 = const f32[2,2] [0.0, 2.0, 3.0, -1.0]
+  %1 = const f32[2,2] [1.0, 2.0, 3.0, -1.0]
+  %2 = const f32[2,2] [2.0, 2.0, 3.0, -1.0]
+  %3 = MatMul(%x, %0) : f32[N,S,2]
+  %4 = MatMul(%x, %1) : f32[N,S,2]
+  %5 = MatMul(%x, %2) : f32[N,S,2]
+  %6 = Attention(%3, %4, %5) {q_num_heads=1, kv_num_heads=1} : f32[N,S,2]
+  return(%6)
+}
+`, merge},
 	} {
-		passes.Register(passes.Spec{Name: p.name, Help: p.help, New: func(passes.Options) (passes.Pass, error) {
+		passes.Register(passes.Spec{Name: p.name, Help: p.help, Example: p.example, New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func(p.name, func(c *passes.Context, m *ir.Module) (changed bool, err error) {
 				for _, f := range m.Funcs {
 					ok, err := p.body(c, f.Body)

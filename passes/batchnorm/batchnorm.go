@@ -15,6 +15,17 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "fold-batchnorm",
 		Help: "scale the weights of a Conv by the BatchNormalization behind it; turn others into Mul and Add",
+		Example: `func @main(%x: f32[N,1,4,4]) -> (y: f32[N,2,4,4]) {
+  %0 = const f32[2,1,1,1] [1.0, -2.0]
+  %1 = const f32[2] [0.5, 2.0]
+  %2 = const f32[2] [1.0, 0.0]
+  %3 = const f32[2] [0.25, 0.5]
+  %4 = const f32[2] [1.0, 4.0]
+  %5 = Conv(%x, %0) : f32[N,2,4,4]
+  %6 = BatchNormalization(%5, %1, %2, %3, %4) : f32[N,2,4,4]
+  return(%6)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("fold-batchnorm", func(c *passes.Context, m *ir.Module) (bool, error) {
 				changed := false

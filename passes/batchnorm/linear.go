@@ -13,6 +13,14 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "fold-scale",
 		Help: "fold constants that are added to or multiplied with the channels of a Conv, ConvTranspose or MatMul into its weights",
+		Example: `func @main(%x: f32[N,1,3,3]) -> (y: f32[N,2,3,3]) {
+  %0 = const f32[2,1,1,1] [2.0, 3.0]
+  %1 = const f32[2,1,1] [3.0, -1.0]
+  %2 = Conv(%x, %0) : f32[N,2,3,3]
+  %3 = Add(%2, %1) : f32[N,2,3,3]
+  return(%3)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("fold-scale", func(c *passes.Context, m *ir.Module) (bool, error) {
 				changed := false

@@ -27,6 +27,12 @@ func init() {
 			{Name: "calibration", Help: "inputs as for quantize: weights count by what they are multiplied with, and make up for each other's error"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
+		Example: `func @main(%x: f32[N,4]) -> (y: f32[N,8]) {
+  %0 = const f32[4,8] [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0, 16.0, 17.0, 18.0, 19.0, 20.0, 21.0, 22.0, 23.0, 24.0, 25.0, 26.0, 27.0, 28.0, 29.0, 30.0, 31.0, 32.0]
+  %1 = MatMul(%x, %0) : f32[N,8]
+  return(%1)
+}
+`,
 		New: newPass,
 	})
 }

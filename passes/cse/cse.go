@@ -18,6 +18,13 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "cse",
 		Help: "compute equal ops once; operands of commutative ops may stand in any order",
+		Example: `func @main(%x: f32[N], %y: f32[N]) -> (z: f32[N]) {
+  %0 = Add(%x, %y) : f32[N]
+  %1 = Add(%y, %x) : f32[N]
+  %2 = Mul(%0, %1) : f32[N]
+  return(%2)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("cse", func(c *passes.Context, m *ir.Module) (bool, error) {
 				s := &cse{Context: c, ids: map[*ir.Value]int{}}

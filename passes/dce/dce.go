@@ -11,6 +11,13 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "dce",
 		Help: "erase ops whose results nobody reads, and the optional last results of others",
+		Example: `func @main(%x: f32[N]) -> (y: f32[N]) {
+  %0 = Exp(%x) : f32[N]
+  %1 = Neg(%0) : f32[N]
+  %2 = Abs(%x) : f32[N]
+  return(%2)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("dce", func(c *passes.Context, m *ir.Module) (bool, error) {
 				changed := false

@@ -21,6 +21,14 @@ func init() {
 			{Name: "max-growth", Default: "65536", Type: passes.Int(0, math.MaxInt), Help: "bytes by which a result may be larger than the constants it is computed from"},
 			{Name: "decode", Default: "false", Type: passes.Bool, Help: "evaluate what restores numbers from codes, too: DequantizeLinear, and Cast from at most 16 bits"},
 		},
+		Example: `func @main(%x: f32[N,3]) -> (y: f32[N,3]) {
+  %0 = const f32[3] [1.0, 2.0, 3.0]
+  %1 = const f32[] [0.5]
+  %2 = Mul(%0, %1) : f32[3]
+  %3 = Add(%x, %2) : f32[N,3]
+  return(%3)
+}
+`,
 		New: func(o passes.Options) (passes.Pass, error) {
 			return passes.Func("fold-constants", func(c *passes.Context, m *ir.Module) (bool, error) {
 				f := &folder{Context: c, shapes: ops.NewShapes(m), growth: int64(o.Int("max-growth")), decode: o.Bool("decode")}

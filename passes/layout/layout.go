@@ -16,6 +16,12 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "sink-transposes",
 		Help: "move Transposes behind elementwise ops, Concat, Softmax and reductions, where they may cancel",
+		Example: `func @main(%x: f32[N,3,4]) -> (y: f32[N,4,3]) {
+  %0 = Transpose(%x) {perm=[0, 2, 1]} : f32[N,4,3]
+  %1 = Relu(%0) : f32[N,4,3]
+  return(%1)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("sink-transposes", func(c *passes.Context, m *ir.Module) (bool, error) {
 				changed := false

@@ -14,6 +14,14 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "fold-pad",
 		Help: "let a Conv do the zero padding before it",
+		Example: `func @main(%x: f32[N,1,3,3]) -> (y: f32[N,1,3,3]) {
+  %0 = const f32[1,1,2,2] [1.0, 2.0, 3.0, 4.0]
+  %1 = const i64[8] [0, 0, 1, 0, 0, 0, 0, 1]
+  %2 = Pad(%x, %1) : f32[N,1,4,4]
+  %3 = Conv(%2, %0) : f32[N,1,3,3]
+  return(%3)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("fold-pad", func(c *passes.Context, m *ir.Module) (bool, error) {
 				changed := false

@@ -29,6 +29,13 @@ func init() {
 			{Name: "min-snr", Default: "0", Help: "ops that lose so much that their own signal-to-noise ratio is less, in dB, stay float32; measured likewise"},
 			{Name: "exclude", Help: "ops to leave in float32: names or operator types, | between them, * for any text"},
 		},
+		Example: `func @main(%x: f32[N,2]) -> (y: f32[N,2]) {
+  %0 = const f32[2,2] [1.0, -2.0, 0.5, 4.0]
+  %1 = MatMul(%x, %0) : f32[N,2]
+  %2 = Relu(%1) : f32[N,2]
+  return(%2)
+}
+`,
 		New: newPass,
 	})
 }

@@ -28,6 +28,12 @@ func init() {
 			{Name: "calibration", Help: "inputs as for quantize: the weights that stay make up for those that go"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
+		Example: `func @main(%x: f32[N,4]) -> (y: f32[N,2]) {
+  %0 = const f32[4,2] [1.0, -2.0, 0.5, 4.0, 0.25, -3.0, 0.125, 2.5]
+  %1 = MatMul(%x, %0) : f32[N,2]
+  return(%1)
+}
+`,
 		New: newPass,
 	})
 }

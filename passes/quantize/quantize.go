@@ -35,6 +35,12 @@ func init() {
 			{Name: "block", Default: "128", Type: passes.Int(16, 1<<20), Help: "int4: how many numbers share a scale; 32 where a matrix has no whole number of such blocks"},
 			{Name: "exclude", Help: "layers to leave alone: names, | between them, * for any text"},
 		},
+		Example: `func @main(%x: f32[N,4]) -> (y: f32[N,4]) {
+  %0 = const f32[4,4] [1.0, -2.0, 3.0, 4.0, 5.0, 6.0, -7.0, 8.0, 9.0, 10.0, 11.0, -12.0, 13.0, 14.0, 15.0, 16.0]
+  %1 = MatMul(%x, %0) : f32[N,4]
+  return(%1)
+}
+`,
 		New: newPass,
 	})
 }

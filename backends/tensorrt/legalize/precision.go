@@ -53,6 +53,12 @@ func init() {
 			{Name: "to", Default: "f16", Type: passes.OneOf("f16", "bf16"), Help: "f16 or bf16"},
 			{Name: "keep", Help: "ops to keep in float32: names or operator types, | between them, * for any text"},
 		},
+		Example: `func @main(%x: f32[N,2]) -> (y: f32[N,2]) {
+  %0 = const f32[2,2] [1.0, -2.0, 0.5, 4.0]
+  %1 = MatMul(%x, %0) : f32[N,2]
+  return(%1)
+}
+`,
 		New: func(o passes.Options) (passes.Pass, error) {
 			to, _ := tensor.ParseDType(o["to"])
 			return Precision(to, Options{Keep: o["keep"]}, nil, nil), nil

@@ -26,7 +26,13 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "trt-quantized",
 		Help: "write quantized operators as Q/DQ pairs, or as float arithmetic where zero points are not zero",
-		New:  func(passes.Options) (passes.Pass, error) { return Quantized(), nil },
+		Example: `func @main(%x: u8[N,2]) -> (y: i32[N,2]) {
+  %0 = const u8[2,2] [1, 2, 3, 4]
+  %1 = MatMulInteger(%x, %0) : i32[N,2]
+  return(%1)
+}
+`,
+		New: func(passes.Options) (passes.Pass, error) { return Quantized(), nil },
 	})
 }
 

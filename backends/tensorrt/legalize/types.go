@@ -43,7 +43,12 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: typesPass,
 		Help: "narrow float64 to float32, inputs and outputs too",
-		New:  func(passes.Options) (passes.Pass, error) { return Types(), nil },
+		Example: `func @main(%x: f64[N]) -> (y: f64[N]) {
+  %0 = Exp(%x) : f64[N]
+  return(%0)
+}
+`,
+		New: func(passes.Options) (passes.Pass, error) { return Types(), nil },
 	})
 }
 
