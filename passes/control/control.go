@@ -3,9 +3,7 @@
 package control
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
@@ -18,15 +16,23 @@ func init() {
 		Name: "inline-control",
 		Help: "put the branch of an If with a constant condition in its place, unroll Loops with a constant trip count, drop unread results of Ifs",
 		Options: []passes.Option{{
-			Name: "max-ops", Default: "256", Help: "the most ops that unrolling a Loop may make",
+			Name: "max-ops", Default: "256", Type: passes.Int(0, 1<<20), Help: "the most ops that unrolling a Loop may make",
 		}},
+		Example: `func @main(%x: f32[N]) -> (y: f32[N]) {
+  %0 = const bool[] [false]
+  %1 = If(%0) : f32[N] then_branch {
+    %2 = Relu(%x) : f32[N]
+    yield(%2)
+  } else_branch {
+    %3 = Neg(%x) : f32[N]
+    yield(%3)
+  }
+  return(%1)
+}
+`,
 		New: func(o passes.Options) (passes.Pass, error) {
-			n, err := strconv.Atoi(o["max-ops"])
-			if err != nil || n < 0 {
-				return nil, fmt.Errorf("inline-control: max-ops=%s is no number of ops", o["max-ops"])
-			}
 			return passes.Func("inline-control", func(c *passes.Context, m *ir.Module) (bool, error) {
-				i := &inliner{Context: c, budget: n}
+				i := &inliner{Context: c, budget: o.Int("max-ops")}
 				for _, f := range m.Funcs {
 					if err := i.block(f.Body); err != nil {
 						return i.changed, err

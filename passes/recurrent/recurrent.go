@@ -15,6 +15,14 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "simplify-recurrent",
 		Help: "drop operands of LSTM, GRU and RNN that are zeros or whole lengths, and attributes that are the default",
+		Example: `func @main(%x: f32[3,N,2]) -> (y: f32[3,1,N,2]) {
+  %0 = const f32[1,2,2] [0.5, 0.25, -0.5, 1.0]
+  %1 = const f32[1,2,2] [0.5, 0.25, -0.5, 1.0]
+  %2 = const f32[1,4] [0.0, 0.0, 0.0, 0.0]
+  %3:2 = RNN(%x, %0, %1, %2) {hidden_size=2} : f32[3,1,N,2], f32[1,N,2]
+  return(%3#0)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("simplify-recurrent", func(c *passes.Context, m *ir.Module) (bool, error) {
 				changed := false

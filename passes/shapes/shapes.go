@@ -15,6 +15,14 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "simplify-shapes",
 		Help: "write shapes as constants that copy dims, compute equal sizes once, join chains of Reshape, Unsqueeze, Slice and Concat",
+		Example: `func @main(%x: f32[N,3]) -> (y: f32[N,3]) {
+  %0 = Shape(%x) {start=0, end=1} : i64[1]
+  %1 = const i64[1] [3]
+  %2 = Concat(%0, %1) {axis=0} : i64[2]
+  %3 = Reshape(%x, %2) : f32[N,3]
+  return(%3)
+}
+`,
 		New: func(passes.Options) (passes.Pass, error) {
 			return passes.Func("simplify-shapes", func(c *passes.Context, m *ir.Module) (bool, error) {
 				s := &simplifier{Context: c, shapes: ops.NewShapes(m)}

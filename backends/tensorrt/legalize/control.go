@@ -14,12 +14,33 @@ func init() {
 	passes.Register(passes.Spec{
 		Name: "trt-constant-if",
 		Help: "replace an If of a constant condition by the branch that it takes",
-		New:  func(passes.Options) (passes.Pass, error) { return ConstantIf(), nil },
+		Example: `func @main(%x: f32[N]) -> (y: f32[N]) {
+  %0 = const bool[] [false]
+  %1 = If(%0) : f32[N] then_branch {
+    %2 = Relu(%x) : f32[N]
+    yield(%2)
+  } else_branch {
+    %3 = Neg(%x) : f32[N]
+    yield(%3)
+  }
+  return(%1)
+}
+`,
+		New: func(passes.Options) (passes.Pass, error) { return ConstantIf(), nil },
 	})
 	passes.Register(passes.Spec{
 		Name: "trt-loop",
 		Help: "give a Loop that has no condition the constant true",
-		New:  func(passes.Options) (passes.Pass, error) { return LoopCondition(), nil },
+		Example: `func @main(%x: f32[2]) -> (y: f32[2]) {
+  %0 = const i64[] [3]
+  %1 = Loop(%0, _, %x) : f32[2] body (%i: i64[], %c: bool[], %s: f32[2]) {
+    %2 = Relu(%s) : f32[2]
+    yield(%c, %2)
+  }
+  return(%1)
+}
+`,
+		New: func(passes.Options) (passes.Pass, error) { return LoopCondition(), nil },
 	})
 }
 
