@@ -39,7 +39,7 @@ func bindAttention(b *binder, op *ir.Op) ([]rt.Work, error) {
 	}
 	causal, _ := op.Attrs.Get("is_causal").(int64)
 	o := rt.Attention{
-		Set: b.set, Batch: q.batch, Heads: q.heads, KVHeads: k.heads, Queries: q.rows, Keys: k.rows, Size: q.size, VSize: v.size,
+		Set: b.kernels, Batch: q.batch, Heads: q.heads, KVHeads: k.heads, Queries: q.rows, Keys: k.rows, Size: q.size, VSize: v.size,
 		Q: q.at, K: k.at, V: v.at, Y: y.at, Scale: attrFloat(op, "scale", 0), Causal: causal != 0,
 	}
 	if o.Scale == 0 {

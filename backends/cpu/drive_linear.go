@@ -48,20 +48,20 @@ func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 			return b.depthwiseResidual(win, g, x, w, bias, y, e)
 		}
 		d := rt.Depthwise{
-			Set: b.set, Window: win, N: xp.shape[0], C: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias),
+			Set: b.kernels, Window: win, N: xp.shape[0], C: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias),
 			Clamp: e.clamp, Lo: e.lo, Hi: e.hi, Post: post,
 		}
 		return one(d.Work())
 	}
 	if g.form == formWinograd {
 		c := rt.Winograd{
-			Set: b.set, Window: win, N: xp.shape[0], C: xp.shape[1], O: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y),
+			Set: b.kernels, Window: win, N: xp.shape[0], C: xp.shape[1], O: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y),
 			Bias: b.ptr(bias), R: b.ptr(e.residual), Clamp: e.clamp, Lo: e.lo, Hi: e.hi, Post: post,
 		}
 		return one(c.Work())
 	}
 	c := rt.Conv{
-		Set: b.set, Window: win, N: xp.shape[0], C: xp.shape[1], O: g.outs, Groups: g.group, Image: g.form == formImage,
+		Set: b.kernels, Window: win, N: xp.shape[0], C: xp.shape[1], O: g.outs, Groups: g.group, Image: g.form == formImage,
 		X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias), R: b.ptr(e.residual),
 		Clamp: e.clamp, Lo: e.lo, Hi: e.hi, Post: post,
 	}
@@ -82,7 +82,7 @@ func (b *binder) depthwiseResidual(win rt.Window, g *geometry, x, w, bias, y *ir
 	if err != nil {
 		return nil, err
 	}
-	d := rt.Depthwise{Set: b.set, Window: win, N: yp.shape[0], C: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias), Post: post}
+	d := rt.Depthwise{Set: b.kernels, Window: win, N: yp.shape[0], C: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias), Post: post}
 	return one(d.Work())
 }
 
@@ -126,7 +126,7 @@ func (b *binder) gemm(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 		return nil, fmt.Errorf("%d rows do not fit %v", m, yp.shape)
 	}
 	g := rt.Gemm{
-		Set: b.set, M: m, N: n, K: k, A: b.ptr(a), LdA: k, B: b.ptr(w), C: b.ptr(y), LdC: n, Bias: b.ptr(bias),
+		Set: b.kernels, M: m, N: n, K: k, A: b.ptr(a), LdA: k, B: b.ptr(w), C: b.ptr(y), LdC: n, Bias: b.ptr(bias),
 		R: b.ptr(e.residual), Clamp: e.clamp, Lo: e.lo, Hi: e.hi,
 	}
 	g.Post, err = b.post(e, func(v *ir.Value) (rt.Operand, error) {
@@ -163,7 +163,7 @@ func (b *binder) matMul(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]r
 	batch := len(yp.shape) - 2
 	xr, wr := len(xs)-2, len(ws)-2
 	g := rt.Gemm{
-		Set: b.set, M: xp.shape[xr], K: xp.shape[xr+1], N: wp.shape[wr+1], A: b.ptr(x), LdA: xs[xr], B: b.ptr(w), Unpacked: true,
+		Set: b.kernels, M: xp.shape[xr], K: xp.shape[xr+1], N: wp.shape[wr+1], A: b.ptr(x), LdA: xs[xr], B: b.ptr(w), Unpacked: true,
 		C: b.ptr(y), LdC: ys[batch], R: b.ptr(e.residual), Clamp: e.clamp, Lo: e.lo, Hi: e.hi,
 	}
 	switch {

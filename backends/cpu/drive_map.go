@@ -136,7 +136,7 @@ func epilogueOf(fused, anchor *ir.Op) (epilogue, error) {
 
 // pointwise runs a program over the elements of y.
 func (b *binder) pointwise(y *ir.Value, prog *rt.Program, inputs []*ir.Value) ([]rt.Work, error) {
-	m := rt.Map{Set: b.set, Prog: prog}
+	m := rt.Map{Set: b.kernels, Prog: prog}
 	yp := b.places[y]
 	blocked := yp.layout == ir.C16
 	m.Dims = yp.shape

@@ -36,7 +36,7 @@ func bindTranspose(b *binder, op *ir.Op) ([]rt.Work, error) {
 		perm[i] = len(s) - 1 - i
 	}
 	narrow(perm, op, "perm")
-	return one(rt.Transpose(b.set, size, s, perm, b.ptr(x), b.ptr(y)))
+	return one(rt.Transpose(b.kernels, size, s, perm, b.ptr(x), b.ptr(y)))
 }
 
 func bindSlice(b *binder, op *ir.Op) ([]rt.Work, error) {
@@ -56,7 +56,7 @@ func bindSlice(b *binder, op *ir.Op) ([]rt.Work, error) {
 		}
 	}
 	starts, axes, steps := lists[0], lists[2], lists[3]
-	c := rt.Copy{Set: b.set, Size: size, Dims: out, Dst: b.ptr(y), SrcStrides: rt.Dense(s), DstStrides: rt.Dense(out)}
+	c := rt.Copy{Set: b.kernels, Size: size, Dims: out, Dst: b.ptr(y), SrcStrides: rt.Dense(s), DstStrides: rt.Dense(out)}
 	offset := 0
 	for i, start := range starts {
 		a, step := i, 1
@@ -113,7 +113,7 @@ func bindConcat(b *binder, op *ir.Op) ([]rt.Work, error) {
 			return nil, fmt.Errorf("operands do not fit the result")
 		}
 		if product(s) > 0 {
-			c := rt.Copy{Set: b.set, Size: size, Dims: s, Src: b.ptr(x), SrcStrides: rt.Dense(s), Dst: unsafe.Add(b.ptr(y), at*dst[axis]*size), DstStrides: dst}
+			c := rt.Copy{Set: b.kernels, Size: size, Dims: s, Src: b.ptr(x), SrcStrides: rt.Dense(s), Dst: unsafe.Add(b.ptr(y), at*dst[axis]*size), DstStrides: dst}
 			w, err := c.Work()
 			if err != nil {
 				return nil, err
@@ -138,7 +138,7 @@ func (b *binder) concatBlocks(op *ir.Op) ([]rt.Work, error) {
 			return nil, fmt.Errorf("operands are not whole blocks")
 		}
 		w, err := (&rt.Copy{
-			Set: b.set, Size: 4, Dims: []int{n, per}, Src: b.ptr(x), SrcStrides: []int{per, 1},
+			Set: b.kernels, Size: 4, Dims: []int{n, per}, Src: b.ptr(x), SrcStrides: []int{per, 1},
 			Dst: unsafe.Add(b.ptr(y), at*px*4), DstStrides: []int{blocks(c) * px * rt.Lanes, 1},
 		}).Work()
 		if err != nil {
@@ -167,7 +167,7 @@ func bindSplit(b *binder, op *ir.Op) ([]rt.Work, error) {
 			return nil, fmt.Errorf("results do not fit the operand")
 		}
 		if product(out) > 0 && y.NumUses() > 0 {
-			c := rt.Copy{Set: b.set, Size: size, Dims: out, Src: unsafe.Add(b.ptr(x), at*src[axis]*size), SrcStrides: src, Dst: b.ptr(y), DstStrides: rt.Dense(out)}
+			c := rt.Copy{Set: b.kernels, Size: size, Dims: out, Src: unsafe.Add(b.ptr(x), at*src[axis]*size), SrcStrides: src, Dst: b.ptr(y), DstStrides: rt.Dense(out)}
 			w, err := c.Work()
 			if err != nil {
 				return nil, err
@@ -189,7 +189,7 @@ func bindExpand(b *binder, op *ir.Op) ([]rt.Work, error) {
 	if product(out) == 0 {
 		return nil, nil
 	}
-	c := rt.Copy{Set: b.set, Size: size, Dims: out, Src: b.ptr(x), SrcStrides: broadcastStrides(b.shape(x), out), Dst: b.ptr(y), DstStrides: rt.Dense(out)}
+	c := rt.Copy{Set: b.kernels, Size: size, Dims: out, Src: b.ptr(x), SrcStrides: broadcastStrides(b.shape(x), out), Dst: b.ptr(y), DstStrides: rt.Dense(out)}
 	return one(c.Work())
 }
 
@@ -263,7 +263,7 @@ func bindPad(b *binder, op *ir.Op) ([]rt.Work, error) {
 	if product(dims) <= 0 {
 		return []rt.Work{fill}, nil
 	}
-	c := rt.Copy{Set: b.set, Size: size, Dims: dims, Src: unsafe.Add(b.ptr(x), from*size), SrcStrides: src, Dst: unsafe.Add(b.ptr(y), to*size), DstStrides: dst}
+	c := rt.Copy{Set: b.kernels, Size: size, Dims: dims, Src: unsafe.Add(b.ptr(x), from*size), SrcStrides: src, Dst: unsafe.Add(b.ptr(y), to*size), DstStrides: dst}
 	w, err := c.Work()
 	if err != nil {
 		return nil, err
@@ -284,7 +284,8 @@ func (b *binder) padValue(op *ir.Op, size int) unsafe.Pointer {
 func fillWork(p *place, dst, value unsafe.Pointer) rt.Work {
 	size := p.dtype.Size()
 	const tile = 64 << 10
-	return rt.Work{Tiles: (p.bytes + tile - 1) / tile, Run: func(i int, _ *rt.Scratch) {
+	touches := []rt.Range{rt.Memory(uintptr(dst), p.bytes, true), rt.Memory(uintptr(value), size, false)}
+	return rt.Work{Tiles: (p.bytes + tile - 1) / tile, Touches: touches, Moves: true, Run: func(i int, _ *rt.Scratch) {
 		b := unsafe.Slice((*byte)(unsafe.Add(dst, i*tile)), min(tile, p.bytes-i*tile))
 		n := copy(b, unsafe.Slice((*byte)(value), size))
 		for n < len(b) {

@@ -47,7 +47,7 @@ func (b *binder) resample(x, y *ir.Value, axes []rt.Axis) ([]rt.Work, error) {
 		return a
 	}
 	r := rt.Resample{
-		Set: b.set, Outer: product(in[:first]), H: 1, OH: 1, W: in[last], OW: out[last], Inner: product(in[last+1:]),
+		Set: b.kernels, Outer: product(in[:first]), H: 1, OH: 1, W: in[last], OW: out[last], Inner: product(in[last+1:]),
 		Rows: rt.Axis{K: 1, Index: []int32{0}}, Columns: whole(last), X: b.ptr(x), Y: b.ptr(y),
 	}
 	if last > first {

@@ -26,7 +26,7 @@ func bindSoftmax(b *binder, op *ir.Op) ([]rt.Work, error) {
 		return nil, fmt.Errorf("softmax has kernels along the last axis of f32 only")
 	}
 	n := s[len(s)-1]
-	return one((&rt.Softmax{Set: b.set, Rows: product(s[:len(s)-1]), N: n, Log: op.Name == "LogSoftmax", X: b.ptr(x), Y: b.ptr(y)}).Work())
+	return one((&rt.Softmax{Set: b.kernels, Rows: product(s[:len(s)-1]), N: n, Log: op.Name == "LogSoftmax", X: b.ptr(x), Y: b.ptr(y)}).Work())
 }
 
 func bindNorm(b *binder, op *ir.Op) ([]rt.Work, error) {
@@ -42,7 +42,7 @@ func bindNorm(b *binder, op *ir.Op) ([]rt.Work, error) {
 		}
 	}
 	o := rt.Norm{
-		Set: b.set, Rows: product(s[:axis]), N: product(s[axis:]), RMS: op.Name == "RMSNormalization",
+		Set: b.kernels, Rows: product(s[:axis]), N: product(s[axis:]), RMS: op.Name == "RMSNormalization",
 		Epsilon: attrFloat(op, "epsilon", 1e-5), X: b.ptr(x), Y: b.ptr(y),
 	}
 	for i, dst := range []*struct{ v *ir.Value }{{op.Operand(1)}, {op.Operand(2)}} {
@@ -96,7 +96,7 @@ func bindReduce(b *binder, op *ir.Op) ([]rt.Work, error) {
 	}
 	r := reductions[op.Name]
 	o := rt.Reduce{
-		Set: b.set, Op: r.op, Mean: r.mean, Outer: product(s[:first]), R: product(s[first:end]), Inner: product(s[end:]),
+		Set: b.kernels, Op: r.op, Mean: r.mean, Outer: product(s[:first]), R: product(s[first:end]), Inner: product(s[end:]),
 		X: b.ptr(x), Y: b.ptr(y),
 	}
 	if o.R < 1 {

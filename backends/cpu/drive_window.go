@@ -10,7 +10,7 @@ import (
 func bindReorder(b *binder, op *ir.Op) ([]rt.Work, error) {
 	x, y := op.Operand(0), op.Result(0)
 	n, c, px := blockedDims(b.shape(y))
-	r := rt.Reorder{Set: b.set, From: rt.NCHW, To: rt.NCHWc16, N: n, C: c, Pixels: px, X: b.ptr(x), Y: b.ptr(y)}
+	r := rt.Reorder{Set: b.kernels, From: rt.NCHW, To: rt.NCHWc16, N: n, C: c, Pixels: px, X: b.ptr(x), Y: b.ptr(y)}
 	if b.places[x].layout == ir.C16 {
 		r.From, r.To = rt.NCHWc16, rt.NCHW
 	}
@@ -59,7 +59,7 @@ func bindPool(b *binder, op *ir.Op) ([]rt.Work, error) {
 	h, w := image(xp.shape)
 	oh, ow := image(yp.shape)
 	p := rt.Pooling{
-		Set: b.set, N: xp.shape[0], C: xp.shape[1], X: b.ptr(x), Y: b.ptr(y),
+		Set: b.kernels, N: xp.shape[0], C: xp.shape[1], X: b.ptr(x), Y: b.ptr(y),
 		Mean: op.Name == "AveragePool", PadBottom: g.pads[2], PadRight: g.pads[3],
 		Window: rt.Window{
 			H: h, W: w, OH: oh, OW: ow, KH: g.kernel[0], KW: g.kernel[1],
@@ -77,12 +77,12 @@ func bindGlobalPool(b *binder, op *ir.Op) ([]rt.Work, error) {
 	x, y := op.Operand(0), op.Result(0)
 	xp := b.places[x]
 	if xp.layout == ir.Plain && b.places[y].layout == ir.Plain && isF32(x) && len(xp.shape) > 2 && product(xp.shape[2:]) > 0 {
-		return one((&rt.Reduce{Set: b.set, Op: rt.ReduceSum, Mean: true, Outer: xp.shape[0] * xp.shape[1], R: product(xp.shape[2:]), Inner: 1, X: b.ptr(x), Y: b.ptr(y)}).Work())
+		return one((&rt.Reduce{Set: b.kernels, Op: rt.ReduceSum, Mean: true, Outer: xp.shape[0] * xp.shape[1], R: product(xp.shape[2:]), Inner: 1, X: b.ptr(x), Y: b.ptr(y)}).Work())
 	}
 	if xp.layout != ir.C16 || b.places[y].layout != ir.C16 {
 		return nil, fmt.Errorf("pooling has kernels for blocks of channels only")
 	}
 	h, w := image(xp.shape)
-	p := rt.GlobalPooling{Set: b.set, N: xp.shape[0], C: xp.shape[1], H: h, W: w, Mean: true, X: b.ptr(x), Y: b.ptr(y)}
+	p := rt.GlobalPooling{Set: b.kernels, N: xp.shape[0], C: xp.shape[1], H: h, W: w, Mean: true, X: b.ptr(x), Y: b.ptr(y)}
 	return one(p.Work())
 }

@@ -20,6 +20,7 @@ import (
 type plan struct {
 	fn      *ir.Func
 	set     *rt.Set
+	kernels *rt.Set // set, once the steps are checked
 	steps   []step
 	inputs  []*place
 	arena   rt.Mem
@@ -177,6 +178,9 @@ func (b *binder) layOut() {
 // link binds the steps to memory.
 func (b *binder) link(arena rt.Mem) {
 	b.arena = arena
+	check := rt.NewCheck(b.set)
+	b.kernels = check.Set()
+	defer check.Done()
 	for i, op := range b.pending {
 		b.step = i
 		s := step{op: op}
@@ -187,7 +191,7 @@ func (b *binder) link(arena rt.Mem) {
 				y.link(arena.Slice(b.rooms[op].offset, y.bytes))
 				b.need = max(b.need, y.need)
 			}
-		} else if s.works, s.why = b.kernel(op); s.why != nil {
+		} else if s.works, s.why = b.checked(check, op); s.why != nil {
 			s.works, s.eval = nil, interp.ForOp(op)
 		}
 		for _, w := range s.works {

@@ -160,7 +160,7 @@ func bindTransposed(b *binder, op *ir.Op) ([]rt.Work, error) {
 		return nil, fmt.Errorf("weights or bias have another size")
 	}
 	c := rt.ConvTranspose{
-		Set: b.set, N: xp.shape[0], C: g.ins, O: g.outs, H: xp.shape[2], W: xp.shape[3], OH: yp.shape[2], OW: yp.shape[3],
+		Set: b.kernels, N: xp.shape[0], C: g.ins, O: g.outs, H: xp.shape[2], W: xp.shape[3], OH: yp.shape[2], OW: yp.shape[3],
 		KH: g.kernel[0], KW: g.kernel[1], StrideH: g.strides[0], StrideW: g.strides[1], PadTop: g.pads[0], PadLeft: g.pads[1],
 		X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias),
 	}

@@ -140,8 +140,9 @@ func maskWidth(mask uint64) int {
 }
 
 // Footprint is the memory that a kernel of mr rows and the given number of panels touches when called with g.
-func (g *GemmArgs) Footprint(mr, panels int) []Range {
-	var out []Range
+func (g *GemmArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *GemmArgs) footprint(out []Range, mr, panels int) []Range {
 	a := g.A
 	steps := ints(g.Steps, int(g.Blocks)-1)
 	for b := range int(g.Blocks) {
@@ -150,6 +151,23 @@ func (g *GemmArgs) Footprint(mr, panels int) []Range {
 			a = at(a, int(g.KB*4+steps[b]))
 		}
 	}
+	return g.others(out, steps, panels, mr)
+}
+
+// bounds is the footprint with A's blocks, of which there may be hundreds, as one range that holds all of them.
+func (g *GemmArgs) bounds(out []Range, mr, panels int) []Range {
+	steps := ints(g.Steps, int(g.Blocks)-1)
+	var off, lo, hi int64
+	for _, s := range steps {
+		off += g.KB*4 + s
+		lo, hi = min(lo, off), max(hi, off)
+	}
+	out = append(out, Range{at(g.A, int(lo)), int(hi - lo + g.KB*4), mr, int(g.LdA), false})
+	return g.others(out, steps, panels, mr)
+}
+
+// others is the footprint besides A.
+func (g *GemmArgs) others(out []Range, steps []int64, panels, mr int) []Range {
 	for p := range panels {
 		width := Lanes
 		if p == panels-1 {
@@ -171,8 +189,9 @@ func (g *GemmArgs) Footprint(mr, panels int) []Range {
 }
 
 // Footprint is the memory that a kernel touches when called with g; the two numbers are not used.
-func (g *TapArgs) Footprint(_, _ int) []Range {
-	var out []Range
+func (g *TapArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *TapArgs) footprint(out []Range, _, _ int) []Range {
 	a := g.A
 	steps := ints(g.Steps, int(g.Taps)-1)
 	for t := range int(g.Taps) {
@@ -194,8 +213,10 @@ func (g *TapArgs) Footprint(_, _ int) []Range {
 }
 
 // Footprint is the memory that a kernel with the given number of operands touches when called with g.
-func (g *VecArgs) Footprint(operands, _ int) []Range {
-	out := []Range{span(g.Dst, int(g.N)*4, true)}
+func (g *VecArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *VecArgs) footprint(out []Range, operands, _ int) []Range {
+	out = append(out, span(g.Dst, int(g.N)*4, true))
 	for i, p := range []uintptr{g.X, g.Y, g.Z}[:operands] {
 		n := int(g.N) * 4
 		if []int64{g.SX, g.SY, g.SZ}[i] == 0 {
@@ -207,8 +228,10 @@ func (g *VecArgs) Footprint(operands, _ int) []Range {
 }
 
 // Footprint is the memory that a kernel touches when called with g; writes is 1 if it writes Dst.
-func (g *ReduceArgs) Footprint(writes, _ int) []Range {
-	out := []Range{span(g.X, int(g.N)*4, false), span(g.Out, 4, true)}
+func (g *ReduceArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *ReduceArgs) footprint(out []Range, writes, _ int) []Range {
+	out = append(out, span(g.X, int(g.N)*4, false), span(g.Out, 4, true))
 	if writes == 1 {
 		out = append(out, span(g.Dst, int(g.N)*4, true))
 	}
@@ -216,13 +239,17 @@ func (g *ReduceArgs) Footprint(writes, _ int) []Range {
 }
 
 // Footprint is the memory that a kernel touches when called with g; the two numbers are not used.
-func (g *TransposeArgs) Footprint(_, _ int) []Range {
-	return []Range{{g.Src, int(g.Cols) * 4, Lanes, int(g.LdS), false}, {g.Dst, laneBytes, int(g.Cols), int(g.LdD), true}}
+func (g *TransposeArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *TransposeArgs) footprint(out []Range, _, _ int) []Range {
+	return append(out, Range{g.Src, int(g.Cols) * 4, Lanes, int(g.LdS), false}, Range{g.Dst, laneBytes, int(g.Cols), int(g.LdD), true})
 }
 
 // Footprint is the memory that a kernel touches when called with g; out is 1 for the winoout family.
-func (g *WinoArgs) Footprint(out, _ int) []Range {
-	ranges := []Range{span(g.Tmp, winoTmp, true)}
+func (g *WinoArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *WinoArgs) footprint(ranges []Range, out, _ int) []Range {
+	ranges = append(ranges, span(g.Tmp, winoTmp, true))
 	n := int(g.N)
 	pixels := func(p uintptr, ld int64, rows int, write bool) {
 		ranges = append(ranges, Range{p, (n*winoOut + rows - winoOut) * laneBytes, rows, int(ld), write})

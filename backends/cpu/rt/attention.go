@@ -74,7 +74,9 @@ func (o *Attention) Work() (Work, error) {
 	b.scores = place(b.rowTile * b.ld)
 	b.sums = place(b.rowTile)
 	b.tmp = place(Lanes)
-	return Work{Tiles: o.Batch * o.Heads * b.rowTiles, Scratch: end, Run: b.run}, nil
+	touches := []Range{hull(addr(o.K.Ptr), 4, []int{o.Batch, o.KVHeads, o.Keys, o.Size}, []int{o.K.Batch, o.K.Head, o.K.Row, 1}, false),
+		hull(addr(o.V.Ptr), 4, []int{o.Batch, o.KVHeads, o.Keys, o.VSize}, []int{o.V.Batch, o.V.Head, o.V.Row, 1}, false)}
+	return Work{Tiles: o.Batch * o.Heads * b.rowTiles, Scratch: end, Run: b.run, Touches: touches}, nil
 }
 
 // matrix is the address of a head's first row in bytes.

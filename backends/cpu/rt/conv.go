@@ -100,7 +100,12 @@ func (c *Conv) Work() (Work, error) {
 	if c.OH*c.OW == 0 {
 		tiles = 0
 	}
-	return Work{Tiles: tiles, Scratch: scratch, Run: b.run}, nil
+	size := b.planes * c.Groups * b.px
+	if c.Image {
+		size = c.C
+	}
+	touches := []Range{span(addr(c.X), c.N*size*c.H*c.W*4, false), span(addr(c.Y), c.N*c.Groups*b.panels*b.out.h*b.out.w*laneBytes, true)}
+	return Work{Tiles: tiles, Scratch: scratch, Run: b.run, Touches: append(touches, b.post.reads()...), own: append(tables(b.steps), b.post.tables()...)}, nil
 }
 
 func (c *Conv) check() error {
@@ -292,5 +297,5 @@ func ZeroPadLanes(x unsafe.Pointer, n, c, pixels int) Work {
 	if c%Lanes == 0 {
 		n = 0
 	}
-	return Work{Tiles: n, Run: run}
+	return Work{Tiles: n, Run: run, Touches: []Range{span(addr(x), n*ceilDiv(c, Lanes)*pixels*laneBytes, true)}, Moves: true}
 }

@@ -65,6 +65,7 @@ func (c *ConvTranspose) Work() (Work, error) {
 			}
 			works = append(works, w)
 			total.Tiles += w.Tiles
+			total.Touches, total.own = append(total.Touches, w.Touches...), append(total.own, w.own...)
 			total.Scratch = max(total.Scratch, w.Scratch)
 		}
 	}

@@ -83,7 +83,8 @@ func (d *Depthwise) Work() (Work, error) {
 	if d.OW == 0 {
 		tiles = 0
 	}
-	return Work{Tiles: tiles, Scratch: scratch, Run: b.run}, nil
+	touches := []Range{span(addr(d.X), d.N*b.blocks*d.H*d.W*laneBytes, false), span(addr(d.Y), d.N*b.blocks*d.OH*d.OW*laneBytes, true)}
+	return Work{Tiles: tiles, Scratch: scratch, Run: b.run, Touches: append(touches, b.post.reads()...), own: append(tables(b.steps), b.post.tables()...)}, nil
 }
 
 func (b *depthwiseBound) run(tile int, s *Scratch) {

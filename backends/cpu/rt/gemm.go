@@ -111,7 +111,18 @@ func (g *Gemm) Work() (Work, error) {
 	if g.M == 0 || g.N == 0 {
 		tiles = 0
 	}
-	return Work{Tiles: tiles, Scratch: scratch, Run: b.run}, nil
+	w := Work{Tiles: tiles, Scratch: scratch, Run: b.run, Touches: b.post.reads(), own: append(b.post.tables(), span(addr(unsafe.Pointer(&b.zero)), laneBytes, false))}
+	if g.Unpacked && tiles > 0 {
+		dims, st := []int{g.K, g.N}, []int{g.LdB, 1}
+		if g.TransB {
+			st = []int{1, g.LdB}
+		}
+		for _, d := range g.Batch {
+			dims, st = append(dims, d.N), append(st, d.B)
+		}
+		w.Touches = append(w.Touches, hull(addr(g.B), 4, dims, st, false))
+	}
+	return w, nil
 }
 
 func (b *gemmBound) run(tile int, s *Scratch) {

@@ -259,5 +259,9 @@ func (m *Map) Work() (Work, error) {
 			bp.run(s, 0, n)
 		}
 	}
-	return Work{Tiles: ceilDiv(calls, group), Scratch: progBytes + gathers*chunkBig*4, Run: run}, nil
+	w := Work{Tiles: ceilDiv(calls, group), Scratch: progBytes + gathers*chunkBig*4, Run: run, own: bp.tables()}
+	for o, x := range operands {
+		w.Touches = append(w.Touches, hull(addr(x.Ptr), 4, m.Dims, x.Strides, o >= len(m.In)))
+	}
+	return w, nil
 }

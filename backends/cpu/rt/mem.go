@@ -99,5 +99,8 @@ func ints(a uintptr, n int) []int64 {
 	return unsafe.Slice((*int64)(pointer(a)), n)
 }
 
+// tables is the memory of a table of steps.
+func tables(x []int64) []Range { return []Range{span(table(x), 8*len(x), false)} }
+
 // table is the address of a table of steps, 0 if it is empty.
 func table(x []int64) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(x))) }

@@ -72,7 +72,8 @@ func (c *Copy) Work() (Work, error) {
 			tiles = ceilDiv(sp.dims[r-1], Lanes)
 		}
 	}
-	return Work{Tiles: tiles, Run: b.run}, nil
+	touches := []Range{hull(addr(c.Src), c.Size, sp.dims, src, false), hull(addr(c.Dst), c.Size, sp.dims, dst, true)}
+	return Work{Tiles: tiles, Run: b.run, Touches: touches, Moves: true}, nil
 }
 
 func (b *copyBound) run(tile int, s *Scratch) {
@@ -191,7 +192,11 @@ func (o *Gather) Work() (Work, error) {
 		return Work{}, fmt.Errorf("gather of %d of %d rows of %d bytes", o.N, o.Count, o.Row)
 	}
 	b := *o
-	return eachRow(o.Outer*o.N, ceilDiv(o.Row, 4), 0, func(i int, _ *Scratch) {
+	size := 8
+	if o.Index32 {
+		size = 4
+	}
+	w := eachRow(o.Outer*o.N, ceilDiv(o.Row, 4), 0, func(i int, _ *Scratch) {
 		outer, n := i/b.N, i%b.N
 		var at64 int
 		if b.Index32 {
@@ -206,5 +211,10 @@ func (o *Gather) Work() (Work, error) {
 			panic(fmt.Errorf("gather index %d is outside of %d rows", at64, b.Count))
 		}
 		copy(bytesAt(at(addr(b.Y), i*b.Row), b.Row), bytesAt(at(addr(b.X), (outer*b.Count+at64)*b.Row), b.Row))
-	}), nil
+	})
+	w.Moves = true
+	if w.Tiles > 0 {
+		w.Touches = []Range{span(addr(o.X), o.Outer*o.Count*o.Row, false), span(addr(o.Index), o.N*size, false), span(addr(o.Y), o.Outer*o.N*o.Row, true)}
+	}
+	return w, nil
 }

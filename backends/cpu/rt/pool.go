@@ -15,6 +15,10 @@ type Work struct {
 	Tiles   int                        // number of tiles, 0 or more
 	Scratch int                        // bytes of scratch memory that a tile needs
 	Run     func(tile int, s *Scratch) // computes one tile; allocates nothing on Go's heap
+
+	Touches []Range // memory that Go code touches, scratch memory apart: see Check
+	Moves   bool    // nothing but Touches is touched, by kernels neither
+	own     []Range // tables of the driver that kernels read
 }
 
 // Scratch is one worker's private memory: bytes outside Go's heap and the kernel arguments that tiles fill in

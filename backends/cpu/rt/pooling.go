@@ -29,7 +29,8 @@ func (p *Pooling) Work() (Work, error) {
 	if p.OH*p.OW == 0 {
 		tiles = 0
 	}
-	return Work{Tiles: tiles, Scratch: p.KH * p.KW * 8, Run: b.run}, nil
+	touches := []Range{span(addr(p.X), tiles*p.H*p.W*laneBytes, false), span(addr(p.Y), tiles*p.OH*p.OW*laneBytes, true)}
+	return Work{Tiles: tiles, Scratch: p.KH * p.KW * 8, Run: b.run, Touches: touches}, nil
 }
 
 // inner is the range of output columns (or rows) whose windows lie inside an input of n.
@@ -153,5 +154,9 @@ func (p *GlobalPooling) Work() (Work, error) {
 			*lanes(at(addr(b.Y), tile*laneBytes)) = *lanes(s.at(0))
 		}
 	}
-	return Work{Tiles: p.N * blocks, Scratch: (p.H + 1) * laneBytes, Run: run}, nil
+	size := p.N * blocks * laneBytes
+	if p.Dense {
+		size = p.N * p.C * 4
+	}
+	return Work{Tiles: p.N * blocks, Scratch: (p.H + 1) * laneBytes, Run: run, Touches: []Range{span(addr(p.Y), size, true)}, own: tables(steps)}, nil
 }

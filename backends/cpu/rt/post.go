@@ -17,6 +17,8 @@ type boundPost struct {
 	prog *boundProgram
 	in   []Operand
 	dims []int
+
+	touches []Range // what Go code reads of the operands
 }
 
 // bind prepares p for the space dims, whose last dim is the columns, or with blocked set the last two are pixels and lanes;
@@ -49,7 +51,27 @@ func (p *Post) bind(set *Set, dims []int, blocked bool, result unsafe.Pointer) (
 		return nil, fmt.Errorf("post program has %d outputs: want 1", len(p.Prog.Out))
 	}
 	bp, err := p.Prog.bind(set, modes, func(_, i int) bool { return i == 0 || p.In[i-1].Ptr == result })
-	return &boundPost{bp, in, sp.dims}, err
+	b := &boundPost{prog: bp, in: in, dims: sp.dims}
+	for i, x := range p.In {
+		b.touches = append(b.touches, hull(addr(x.Ptr), 4, dims, p.In[i].Strides, false))
+	}
+	return b, err
+}
+
+// reads is what Go code reads of the operands.
+func (b *boundPost) reads() []Range {
+	if b == nil {
+		return nil
+	}
+	return b.touches
+}
+
+// tables are what kernels read of the post's own.
+func (b *boundPost) tables() []Range {
+	if b == nil {
+		return nil
+	}
+	return b.prog.tables()
 }
 
 // run applies the program to n columns from col on of a row (counted over all leading dims) whose result is at c.

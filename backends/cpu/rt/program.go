@@ -152,6 +152,14 @@ func (p *Program) directOK(r Reg, aliased func(i int) bool) bool {
 	return true
 }
 
+// tables are what kernels read of the program's own.
+func (b *boundProgram) tables() []Range {
+	if len(b.consts) == 0 {
+		return nil
+	}
+	return []Range{span(addr(unsafe.Pointer(&b.consts[0])), 4*len(b.consts), false)}
+}
+
 // run computes n elements from the operands at s.cur, with ScratchBytes of scratch memory at off.
 func (b *boundProgram) run(s *Scratch, off, n int) {
 	temps := s.at(off)

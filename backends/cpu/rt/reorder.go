@@ -43,7 +43,12 @@ func (o *Reorder) Work() (Work, error) {
 		return Work{}, fmt.Errorf("reorder from layout %d to %d", o.From, o.To)
 	}
 	blocks := ceilDiv(o.C, Lanes)
-	return Work{Tiles: o.N * blocks, Run: func(tile int, s *Scratch) {
+	plain, blocked := o.N*o.C*o.Pixels*4, o.N*blocks*o.Pixels*laneBytes
+	if o.From == NCHWc16 {
+		plain, blocked = blocked, plain
+	}
+	touches := []Range{span(addr(o.X), plain, false), span(addr(o.Y), blocked, true)}
+	return Work{Tiles: o.N * blocks, Touches: touches, Moves: true, Run: func(tile int, s *Scratch) {
 		n, block := tile/blocks, tile%blocks
 		f(s, n, block, min(Lanes, b.C-block*Lanes))
 	}}, nil

@@ -58,7 +58,10 @@ func (o *Resample) Work() (Work, error) {
 	if b.Rows.Weights != nil {
 		scratch = roundUp(b.W*b.Inner*4, Align) + laneBytes
 	}
-	return eachRow(b.Outer*b.OH, (b.OW*b.Columns.K+b.W*b.Rows.K)*b.Inner, scratch, b.row), nil
+	w := eachRow(b.Outer*b.OH, (b.OW*b.Columns.K+b.W*b.Rows.K)*b.Inner, scratch, b.row)
+	w.Touches = []Range{span(addr(o.X), o.Outer*o.H*o.W*o.Inner*4, false), span(addr(o.Y), o.Outer*o.OH*o.OW*o.Inner*4, true)}
+	w.Moves = true // Check allowed all of both: rows are mixed from X to scratch memory
+	return w, nil
 }
 
 func (o *Resample) row(row int, s *Scratch) {

@@ -170,7 +170,9 @@ func (o *Reduce) Work() (Work, error) {
 	}
 	b := *o
 	if o.Inner == 1 {
-		return eachRow(o.Outer, o.R, 0, b.row), nil
+		w := eachRow(o.Outer, o.R, 0, b.row)
+		w.Touches = []Range{span(addr(o.Y), o.Outer*4, true)}
+		return w, nil
 	}
 	if o.Inner == 0 {
 		return Work{}, nil

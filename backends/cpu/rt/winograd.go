@@ -140,7 +140,8 @@ func (c *Winograd) Work() (Work, error) {
 	if c.O%Lanes != 0 && (c.Post != nil || c.Clamp && (c.Lo > 0 || c.Hi < 0)) {
 		b.padLanes = Lanes - c.O%Lanes
 	}
-	return Work{Tiles: c.N * b.panelTiles * b.rowTiles, Scratch: scratch, Run: b.run}, nil
+	touches := []Range{span(addr(c.X), c.N*b.planes*c.H*c.W*laneBytes, false), span(addr(c.Y), c.N*b.panels*c.OH*c.OW*laneBytes, true)}
+	return Work{Tiles: c.N * b.panelTiles * b.rowTiles, Scratch: scratch, Run: b.run, Touches: append(touches, b.post.reads()...), own: append(tables(b.steps), b.post.tables()...)}, nil
 }
 
 // padded is the window with output rounded up to whole patches.
