@@ -41,7 +41,9 @@ func benchCommand(a *app) *cobra.Command {
 		Use:   "bench MODEL",
 		Short: "measure the latency of a model or bundle",
 		Long:  "bench measures one run after another on the same inputs, random ones where none are given.",
-		Args:  exactly(1, "one model or bundle"),
+		Example: `  hone bench model.hone
+  hone bench model.onnx --input x=x.npy --threads 4 --duration 10s --json`,
+		Args: exactly(1, "one model or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			start := time.Now()
 			s, err := openSession(cmd, a, args[0], &mf, opt)
@@ -84,8 +86,8 @@ func benchCommand(a *app) *cobra.Command {
 		},
 	}
 	in.add(c)
-	c.Flags().IntVar(&opt.Threads, "threads", 1, "threads that work on a run; 0 means one a core")
-	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA tier; hone doctor lists them")
+	c.Flags().IntVar(&opt.Threads, "threads", 1, "`N` threads that work on a run; 0 means one a core")
+	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA `TIER`; hone doctor lists them")
 	c.Flags().DurationVar(&duration, "duration", 2*time.Second, "how long to measure")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&profile, "profile", false, "also print what takes the time of a run, by operator")

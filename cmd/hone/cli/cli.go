@@ -60,31 +60,8 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	work := newStages(errw)
 	defer work.done()
 	a := &app{out: work.before(out), err: work.before(errw), in: in, work: work}
-	root := &cobra.Command{
-		Use:           "hone",
-		Short:         "hone makes neural networks smaller and faster, and proves that they still answer the same",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-	}
+	root := a.root()
 	root.SetArgs(args)
-	root.SetIn(in)
-	root.SetOut(a.out)
-	root.SetErr(a.err)
-	root.SetFlagErrorFunc(flagError)
-	var names []string
-	for _, c := range commands {
-		root.AddCommand(c(a))
-	}
-	for _, c := range root.Commands() {
-		names = append(names, c.Name())
-	}
-	root.Args = cobra.ArbitraryArgs
-	root.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return c.Help()
-		}
-		return usagef("there is no command %q%s; hone --help lists them", args[0], nearest.Hint(args[0], names))
-	}
 	err := root.ExecuteContext(ctx)
 	var usage usageError
 	var input *hone.InputError
@@ -103,6 +80,35 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 		fmt.Fprintf(a.err, "hone: %v\n", err)
 		return 1
 	}
+}
+
+// root makes the command that holds all others.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "hone",
+		Short:         "hone makes neural networks smaller and faster, and proves that they still answer the same",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(flagError)
+	var names []string
+	for _, c := range commands {
+		root.AddCommand(c(a))
+	}
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	root.Args = cobra.ArbitraryArgs
+	root.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return c.Help()
+		}
+		return usagef("there is no command %q%s; hone --help lists them", args[0], nearest.Hint(args[0], names))
+	}
+	return root
 }
 
 // exactly is cobra.ExactArgs with our errors.

@@ -41,7 +41,7 @@ func compileCommand(a *app) *cobra.Command {
 			return f.run(cmd, a, args[0])
 		},
 	}
-	c.Flags().StringVarP(&f.out, "output", "o", "", "the file to write (default: the model's name with .hone)")
+	c.Flags().StringVarP(&f.out, "output", "o", "", "the `FILE` to write (default: the model's name with .hone)")
 	c.Flags().StringVar(&f.preprocess, "preprocess", "", preprocessHelp+"; kept in the bundle")
 	f.passFlags.add(c)
 	f.backendFlags.add(c)

@@ -20,25 +20,32 @@ import (
 // ONNX, and shows before and after. The options of the pass are its flags.
 type compressor struct {
 	use, short string
+	examples   []string // what follows the command and the model
 	pass       string
 	after      string // the pipeline that follows
 }
 
 func (x compressor) command(a *app) *cobra.Command {
 	var mf modelFlags
-	var out, data string
+	var out, data, page string
 	var in inputFlags
 	given := map[string]*string{}
 	c := &cobra.Command{
-		Use:   x.use + " MODEL -o OUT.onnx",
-		Short: x.short,
-		Args:  exactly(1, "one model"),
+		Use:     x.use + " MODEL -o OUT.onnx",
+		Short:   x.short,
+		Example: "  hone " + x.use + " model.onnx " + strings.Join(x.examples, "\n  hone "+x.use+" model.onnx "),
+		Args:    exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return usagef("%s: name the file to write: -o OUT.onnx", x.use)
 			}
 			if err := checkOutput(out); err != nil {
 				return err
+			}
+			if page != "" {
+				if err := checkOutput(page); err != nil {
+					return err
+				}
 			}
 			m, err := mf.open(a, args[0])
 			if err != nil {
@@ -75,11 +82,12 @@ func (x compressor) command(a *app) *cobra.Command {
 			for _, n := range ctx.Notes {
 				fmt.Fprintln(a.out, n)
 			}
-			return beforeAfter(cmd, a, m, out, verify)
+			return beforeAfter(cmd, a, m, out, page, verify)
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "the ONNX file to write")
-	c.Flags().StringVar(&data, "calibration", "", "a folder of .npy inputs (one a file, or one a folder INPUT.npy), or a text file that lists them")
+	c.Flags().StringVarP(&out, "output", "o", "", "the ONNX `FILE` to write")
+	c.Flags().StringVar(&data, "calibration", "", "a `FOLDER` of .npy inputs (one a file, or one a folder INPUT.npy), or a text file that lists them")
+	c.Flags().StringVar(&page, "html", "", "write a page to this `FILE`, with both graphs and what became of the answers")
 	in.add(c)
 	s, _ := passes.Lookup(x.pass)
 	for _, o := range s.Options {
@@ -122,7 +130,7 @@ func verifyInputs(cmd *cobra.Command, a *app, m *hone.Model, data string, in *in
 
 // beforeAfter reads the file that was written, runs it beside the original,
 // and shows what became of the model.
-func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path string, inputs map[string]*tensor.Tensor) error {
+func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path, page string, inputs map[string]*tensor.Tensor) error {
 	after, err := hone.Open(path)
 	if err != nil {
 		return fmt.Errorf("reading back: %w", err)
@@ -132,6 +140,11 @@ func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path string, in
 	r, err := hone.Verify(cmd.Context(), before, after, inputs, hone.VerifyOptions{})
 	if err != nil {
 		return err
+	}
+	if page != "" {
+		if err := writePage(cmd.Context(), page, answersPage(cmd.Name(), before, after, r)); err != nil {
+			return err
+		}
 	}
 	x, y := hone.Summarize(before.Module()), hone.Summarize(after.Module())
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)

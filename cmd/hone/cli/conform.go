@@ -23,6 +23,8 @@ func conformCommand(a *app) *cobra.Command {
 		Short: "run a folder of ONNX backend tests",
 		Long: "conform runs every folder below DIR that holds model.onnx and test_data_set_N/input_I.pb and output_I.pb,\n" +
 			"lists the tests that fail with the reason, and counts. Exit code 1 where any fails.",
+		Example: `  hone conform tests/
+  hone conform tests/ --engine cpu --run conv --json`,
 		Args: exactly(1, "one folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			load := conform.EngineOf(engine, pipeline)
@@ -61,9 +63,9 @@ func conformCommand(a *app) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().StringVar(&engine, "engine", "interp", "what runs the models: interp or cpu")
-	c.Flags().StringVar(&filter, "run", "", "only tests whose path contains this")
-	c.Flags().StringVar(&pipeline, "pipeline", "", "passes to run first (interp: none, cpu: O2)")
+	c.Flags().StringVar(&engine, "engine", "interp", "what runs the models, the `ENGINE`: interp or cpu")
+	c.Flags().StringVar(&filter, "run", "", "only tests whose path contains this `TEXT`")
+	c.Flags().StringVar(&pipeline, "pipeline", "", "`PASSES` to run first (interp: none, cpu: O2)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }

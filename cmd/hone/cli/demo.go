@@ -21,9 +21,10 @@ func init() { commands = append(commands, demoCommand) }
 
 func demoCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:   "demo",
-		Short: "compile a small trained model that comes with hone, and judge it on pictures it never saw",
-		Args:  exactly(0, "no arguments"),
+		Use:     "demo",
+		Short:   "compile a small trained model that comes with hone, and judge it on pictures it never saw",
+		Example: `  hone demo`,
+		Args:    exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, err := os.MkdirTemp("", "hone-demo-")
 			if err != nil {

@@ -16,6 +16,8 @@ func diffCommand(a *app) *cobra.Command {
 		Short: "show how two models differ in structure; exit code 1 where they do",
 		Long: `diff compares the operators of two models, IR dumps or bundles by the names of the values that they compute:
 - is in A only, + in B only, ~ in both and not the same.`,
+		Example: `  hone diff model.onnx model.opt.onnx
+  hone diff before.ir after.ir`,
 		Args: exactly(2, "two models"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var mf modelFlags

@@ -23,7 +23,9 @@ func doctorCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doctor",
 		Short: "show what this machine offers and what hone makes of it",
-		Args:  exactly(0, "no arguments"),
+		Example: `  hone doctor
+  HONE_CPU=avx2 hone doctor`,
+		Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c := cpuid.CPU
 			fmt.Fprintf(a.out, "CPU      %s, %d cores, %s/%s\n", c.BrandName, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)

@@ -77,8 +77,9 @@ func (d *drawings) page(cmd *cobra.Command, a *app, m *hone.Model, w io.Writer) 
 	return report.Inspect(module.Name, module, after, steps, facts...).Write(w)
 }
 
-// verifyPage writes what verify found next to the optimized model's graph.
-func verifyPage(ctx context.Context, path string, x, y *hone.Model, r *hone.Report) error {
+// answersPage shows how far the answers of two models are apart, next to the
+// graphs of both, or to that of y alone where it is on another level.
+func answersPage(title string, x, y *hone.Model, r *hone.Report) *report.Page {
 	columns := []string{"max abs error", "relative to scale", "SNR dB", "cosine", "same top-1 %"}
 	row := func(name string, d *compare.Diff) []any {
 		return []any{name, d.MaxAbs, d.MaxRel, d.SNR, d.Cosine, 100 * d.Top1}
@@ -91,19 +92,21 @@ func verifyPage(ctx context.Context, path string, x, y *hone.Model, r *hone.Repo
 	for _, l := range r.Layers {
 		layers.Rows = append(layers.Rows, row(l.Origin, l.Diff))
 	}
-	facts := []report.Fact{{Name: "original", Value: x.Path()}, {Name: "optimized", Value: y.Path()}, {Name: "bound", Value: fmt.Sprint(r.Bound)}}
-	if r.First != "" {
-		facts = append(facts, report.Fact{Name: "first layer over the bound", Value: r.First})
+	steps := []report.Step{report.Still("optimized", y.Module())}
+	if x.Module().Level == y.Module().Level {
+		steps = append([]report.Step{report.Still("original", x.Module())}, steps...)
 	}
-	page := report.Inspect("verify "+y.Module().Name, y.Module(), nil, []report.Step{report.Still("optimized", y.Module())}, facts...)
-	page.Verdict, page.Good = "every output is within the bound", r.OK()
-	if !r.OK() {
-		page.Verdict = "an output is OVER THE BOUND"
-	}
+	page := report.Inspect(title+" "+y.Module().Name, y.Module(), nil, steps,
+		report.Fact{Name: "original", Value: x.Path()}, report.Fact{Name: "optimized", Value: y.Path()})
 	first := []report.Table{outputs}
 	if len(r.Layers) > 0 {
 		first = append(first, layers)
 	}
 	page.Tables = append(first, page.Tables...)
+	return page
+}
+
+// writePage writes a page to a file.
+func writePage(ctx context.Context, path string, page *report.Page) error {
 	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return page.Write(f) })
 }

@@ -16,7 +16,9 @@ func extractCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "extract MODEL --outputs NAME -o PART.onnx",
 		Short: "cut out the part of a model that computes chosen values",
-		Args:  exactly(1, "one model"),
+		Example: `  hone extract model.onnx --outputs relu_7 -o head.onnx
+  hone extract model.onnx --outputs logits --inputs features -o tail.onnx`,
+		Args: exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(outputs) == 0 {
 				return usagef("extract needs --outputs: names of values or nodes, as hone inspect --ir shows them in origin(...) and loc(...)")
@@ -36,8 +38,8 @@ func extractCommand(a *app) *cobra.Command {
 			return of.write(cmd, a, part, passes.CountOps(m.Module()))
 		},
 	}
-	c.Flags().StringSliceVar(&outputs, "outputs", nil, "the values that the part computes: output, value or node names")
-	c.Flags().StringSliceVar(&inputs, "inputs", nil, "values at which the part begins; the model's own inputs by default")
+	c.Flags().StringSliceVar(&outputs, "outputs", nil, "the `VALUES` that the part computes: output, value or node names")
+	c.Flags().StringSliceVar(&inputs, "inputs", nil, "`VALUES` at which the part begins; the model's own inputs by default")
 	of.add(c)
 	mf.add(c)
 	return c

@@ -30,9 +30,9 @@ type modelFlags struct {
 }
 
 func (f *modelFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&f.dims, "dim", nil, "freeze a symbolic dim: NAME=NUMBER")
-	c.Flags().StringArrayVar(&f.shapes, "input-shape", nil, "freeze the shape of an input: NAME=1x3x224x224")
-	c.Flags().StringArrayVar(&f.values, "input-value", nil, "make a constant of an input of one element: NAME=NUMBER")
+	c.Flags().StringArrayVar(&f.dims, "dim", nil, "freeze a symbolic dim: `NAME=NUMBER`")
+	c.Flags().StringArrayVar(&f.shapes, "input-shape", nil, "freeze the shape of an input: `NAME=SHAPE`, for example x=1x3x224x224")
+	c.Flags().StringArrayVar(&f.values, "input-value", nil, "make a constant of an input of one element: `NAME=NUMBER`")
 }
 
 // open reads the model at path.
@@ -119,7 +119,7 @@ type inputFlags struct {
 }
 
 func (f *inputFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&f.inputs, "input", nil, "an input: NAME=FILE (.npy, picture, sound or text), NAME=- (standard input), NAME=random[:SHAPE], NAME=text:WORDS")
+	c.Flags().StringArrayVar(&f.inputs, "input", nil, "an input: `NAME=VALUE`, a file (.npy, picture, sound or text), - (standard input), random[:SHAPE] or text:WORDS")
 	c.Flags().StringVar(&f.preprocess, "preprocess", "", preprocessHelp)
 }
 

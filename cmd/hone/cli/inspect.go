@@ -22,7 +22,11 @@ func inspectCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "inspect MODEL",
 		Short: "show what is in a model, an IR dump, a bundle or a TensorRT plan",
-		Args:  exactly(1, "one model, IR dump, bundle or plan"),
+		Example: `  hone inspect model.onnx
+  hone inspect model.onnx --html report.html -O3
+  hone inspect model.hone --json
+  hone inspect model.onnx --svg graph.svg --dot graph.dot`,
+		Args: exactly(1, "one model, IR dump, bundle or plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if isPlan(args[0]) {
 				if asIR || d.any() {

@@ -20,34 +20,48 @@ func command(dir string, args ...string) *exec.Cmd {
 	return &exec.Cmd{Path: os.Args[0], Args: append([]string{"hone"}, args...), Dir: dir, Env: os.Environ()}
 }
 
-// Whenever the interrupt comes, a bundle is there whole or not at all, and nothing else is.
+// Whenever the interrupt comes, what a command writes is there whole or not at all, and nothing else is.
 func TestInterruptLeavesNoHalfWrittenFile(t *testing.T) {
-	whole := filepath.Join(t.TempDir(), "whole.hone")
 	source := filepath.Join(t.TempDir(), "digits.onnx")
 	require.NoError(t, os.WriteFile(source, digits.Model, 0o644))
-	start := time.Now()
-	out, err := command("", "compile", source, "-o", whole).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	takes := time.Since(start)
-	want, err := os.ReadFile(whole)
-	require.NoError(t, err)
-
-	const tries = 24
-	for i := range tries {
-		dir := t.TempDir()
-		c := command(dir, "compile", source, "-o", "out.hone")
-		require.NoError(t, c.Start())
-		time.Sleep(takes * time.Duration(i) / (tries * 3 / 4)) // up to a little longer than it takes
-		_ = c.Process.Signal(os.Interrupt)                     // it may have ended
-		_ = c.Wait()
-		entries, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		for _, e := range entries {
-			require.Equal(t, "out.hone", e.Name(), "left behind")
-			got, err := os.ReadFile(filepath.Join(dir, e.Name()))
-			require.NoError(t, err)
-			require.True(t, bytes.Equal(want, got), "half a file: %d of %d bytes", len(got), len(want))
-		}
+	for _, c := range []struct {
+		args  []string
+		tries int
+	}{
+		{[]string{"compile", source, "-o", "out.hone"}, 16},
+		{[]string{"opt", source, "-o", "out.onnx"}, 6},
+		{[]string{"opt", source, "-o", "out.ir"}, 6}, // and out.ir.data, which comes first
+		{[]string{"quantize", source, "-o", "out.onnx"}, 6},
+		{[]string{"inspect", source, "--html", "out.html"}, 6},
+		{[]string{"run", source, "--input", "image=random", "--output-dir", "."}, 6},
+	} {
+		t.Run(c.args[0]+" "+filepath.Ext(c.args[len(c.args)-1]), func(t *testing.T) {
+			whole := t.TempDir()
+			start := time.Now()
+			out, err := command(whole, c.args...).CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			takes := time.Since(start)
+			for i := range c.tries {
+				dir := t.TempDir()
+				cmd := command(dir, c.args...)
+				require.NoError(t, cmd.Start())
+				time.Sleep(takes * time.Duration(i) / time.Duration(c.tries*3/4)) // up to a little longer than it takes
+				_ = cmd.Process.Signal(os.Interrupt)                              // it may have ended
+				_ = cmd.Wait()
+				entries, err := os.ReadDir(dir)
+				require.NoError(t, err)
+				for _, e := range entries {
+					want, err := os.ReadFile(filepath.Join(whole, e.Name()))
+					require.NoError(t, err, "left behind")
+					got, err := os.ReadFile(filepath.Join(dir, e.Name()))
+					require.NoError(t, err)
+					require.True(t, bytes.Equal(want, got), "half a file: %d of %d bytes", len(got), len(want))
+				}
+				if _, err := os.Stat(filepath.Join(dir, "out.ir")); err == nil {
+					require.FileExists(t, filepath.Join(dir, "out.ir.data"))
+				}
+			}
+		})
 	}
 }
 

@@ -28,7 +28,11 @@ func runCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run MODEL",
 		Short: "run a model or bundle on given inputs and show its outputs",
-		Args:  exactly(1, "one model or bundle"),
+		Example: `  hone run model.hone --input input=photo.jpg
+  hone run model.onnx --input x=x.npy --output-dir out --top 3
+  hone run model.hone --input input=random:1x3x224x224 --threads 2
+  curl -s https://example.com/x.npy | hone run model.hone --input x=-`,
+		Args: exactly(1, "one model or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := openSession(cmd, a, args[0], &mf, opt)
 			if err != nil {
@@ -64,10 +68,10 @@ func runCommand(a *app) *cobra.Command {
 		},
 	}
 	in.add(c)
-	c.Flags().IntVar(&opt.Threads, "threads", 0, "threads that work on a run; 0 means one a core")
-	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA tier; hone doctor lists them")
-	c.Flags().StringVar(&outDir, "output-dir", "", "write each output as NAME.npy into this folder")
-	c.Flags().IntVar(&top, "top", 5, "how many of the largest scores of each row to show")
+	c.Flags().IntVar(&opt.Threads, "threads", 0, "`N` threads that work on a run; 0 means one a core")
+	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA `TIER`; hone doctor lists them")
+	c.Flags().StringVar(&outDir, "output-dir", "", "write each output as NAME.npy into this `FOLDER`")
+	c.Flags().IntVar(&top, "top", 5, "how many (`N`) of the largest scores of each row to show")
 	mf.add(c)
 	return c
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/internal/report"
 	"github.com/hone-ml/hone/ir"
 )
 
@@ -22,7 +23,10 @@ func verifyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify ORIGINAL OPTIMIZED",
 		Short: "run two models on the same inputs and show how far their answers are apart",
-		Args:  exactly(2, "the original and the optimized model"),
+		Example: `  hone verify model.onnx model.hone
+  hone verify model.onnx model.opt.onnx --input x=x.npy --bound 1e-3
+  hone verify model.onnx model.hone --layers --html report.html`,
+		Args: exactly(2, "the original and the optimized model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if page != "" {
 				if err := checkOutput(page); err != nil {
@@ -57,7 +61,7 @@ func verifyCommand(a *app) *cobra.Command {
 				return err
 			}
 			if page != "" {
-				if err := verifyPage(cmd.Context(), page, x, y, r); err != nil {
+				if err := writePage(cmd.Context(), page, verdictPage(x, y, r)); err != nil {
 					return err
 				}
 			}
@@ -78,7 +82,7 @@ func verifyCommand(a *app) *cobra.Command {
 	c.Flags().Float64Var(&opt.Bound, "bound", 1e-4, "largest error allowed, relative to the output's largest element")
 	c.Flags().BoolVar(&opt.Layers, "layers", false, "compare the values inside as well, on the interpreter")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.Flags().StringVar(&page, "html", "", "write a page with the differences and the optimized model's graph")
+	c.Flags().StringVar(&page, "html", "", "write a page to this `FILE`, with the differences and the optimized model's graph")
 	mf.add(c)
 	return c
 }
@@ -103,4 +107,18 @@ func printReport(a *app, r *hone.Report) {
 	if r.First != "" {
 		fmt.Fprintf(a.out, "the first layer over the bound of %g is %s\n", r.Bound, r.First)
 	}
+}
+
+// verdictPage is the page of two models' answers with what verify makes of them.
+func verdictPage(x, y *hone.Model, r *hone.Report) *report.Page {
+	page := answersPage("verify", x, y, r)
+	page.Facts = append(page.Facts, report.Fact{Name: "bound", Value: fmt.Sprint(r.Bound)})
+	if r.First != "" {
+		page.Facts = append(page.Facts, report.Fact{Name: "first layer over the bound", Value: r.First})
+	}
+	page.Verdict, page.Good = "every output is within the bound", r.OK()
+	if !r.OK() {
+		page.Verdict = "an output is OVER THE BOUND"
+	}
+	return page
 }
