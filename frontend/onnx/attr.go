@@ -2,7 +2,6 @@ package onnx
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/hone-ml/hone/frontend/onnx/onnxpb"
 	"github.com/hone-ml/hone/ir"
@@ -74,7 +73,7 @@ func (im *importer) attrValue(a *onnxpb.AttributeProto) (any, error) {
 	case onnxpb.AttrInt:
 		return a.I, nil
 	case onnxpb.AttrString:
-		return strings.Clone(a.S), nil
+		return a.S, nil
 	case onnxpb.AttrFloats:
 		return append([]float32{}, a.Floats...), nil
 	case onnxpb.AttrInts:

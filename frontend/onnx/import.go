@@ -100,10 +100,10 @@ type importer struct {
 type funcKey struct{ domain, name, overload string }
 
 func newImporter(p *onnxpb.ModelProto, opt Options) *importer {
-	m := ir.NewModule(strings.Clone(p.Graph.Name), ops.NewestOpset(""))
+	m := ir.NewModule(p.Graph.Name, ops.NewestOpset(""))
 	m.Source = ir.Source{
 		IRVersion: p.IRVersion, ModelVersion: p.ModelVersion, Producer: p.ProducerName, ProducerVersion: p.ProducerVersion,
-		Domain: p.Domain, Doc: p.DocString, Unknown: p.Unknown.Bytes(),
+		Domain: p.Domain, Doc: p.DocString, Unknown: slices.Clone(p.Unknown.Bytes()), // what is no constant outlives the file
 	}
 	for _, o := range p.OpsetImport {
 		m.Source.Opsets = append(m.Source.Opsets, ir.Opset{Domain: standard(o.Domain), Version: o.Version})

@@ -267,3 +267,25 @@ func TestCloseUnmaps(t *testing.T) {
 	require.ErrorContains(t, err, "nowhere")
 	require.Zero(t, mapped(t, dir), "a failed import leaves nothing mapped")
 }
+
+// Names, types and attributes are the module's own: a clone may be used after
+// the model is closed, but for its constants.
+func TestWhatIsNoConstantOutlivesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	p := model(&onnxpb.GraphProto{Name: "graph", Input: []*onnxpb.ValueInfoProto{input("x", "batch", 2)}, Output: []*onnxpb.ValueInfoProto{output("y")},
+		Node: []*onnxpb.NodeProto{node("Transpose", s("x"), s("y"), ints("perm", 1, 0))}})
+	p.ProducerName, p.DocString = "producer", "doc"
+	p.MetadataProps = []*onnxpb.StringStringEntryProto{{Key: "key", Value: "value"}}
+	p.Unknown = onnxpb.Raw{[]byte{0xa2, 0x01, 1, 'x'}} // field 20
+	require.NoError(t, os.WriteFile(path, bytesOf(t, p), 0o600))
+	m, err := Open(path, Options{})
+	require.NoError(t, err)
+	want, err := ir.Print(m)
+	require.NoError(t, err)
+	c := m.Clone()
+	require.NoError(t, m.Close())
+	got, err := ir.Print(c)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	require.Contains(t, got, "unknown=")
+}
