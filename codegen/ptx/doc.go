@@ -6,7 +6,7 @@
 // (add, mul, fma, div, sqrt), never of approximations of the hardware: one
 // result on every GPU, and the same from Kernel.Run, which computes the
 // very same operations on the CPU. So error bounds are measured without a GPU,
-// and Bounds states them.
+// and Op.Bound states them. The text itself is run too, by internal/ptxtest.
 //
 // The text is PTX 7.0 for sm_80: drivers and ptxas take it for that and every
 // later architecture. Assemble runs NVIDIA's ptxas on it; package cuda

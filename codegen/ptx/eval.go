@@ -11,8 +11,21 @@ import (
 // Shape is what a launch tells a kernel of its tensors.
 type Shape struct {
 	N        int // elements of each output
-	R        int // length of the vectors of Row inputs; at least 1
-	C, Inner int // length and stride of those of Channel inputs; at least 1
+	R        int // length of the vectors of Row inputs; here and below 0 stands for 1
+	C, Inner int // length and stride of those of Channel inputs
+
+	// Of Gap inputs: elements of the output for each run that they have, length and number of the runs.
+	Gap, GapInner, GapOuter int
+}
+
+// whole is the shape with 1 in place of what is not given.
+func (s Shape) whole() Shape {
+	for _, n := range []*int{&s.R, &s.C, &s.Inner, &s.Gap, &s.GapInner, &s.GapOuter} {
+		if *n == 0 {
+			*n = 1
+		}
+	}
+	return s
 }
 
 // Run computes the kernel on the CPU with the operations that its PTX has, on
@@ -33,7 +46,8 @@ func (k *Kernel) Run(s Shape, inputs [][]byte) (outputs [][]byte, err error) {
 	for _, o := range k.Outputs {
 		outputs = append(outputs, make([]byte, s.N*k.typeOf(o).Size()))
 	}
-	r := make([]uint32, p.next)
+	r := make([]uint64, p.next)
+	s = s.whole()
 	for i := range s.N {
 		for j, t := range k.Inputs {
 			r[in[j]] = load(inputs[j], t.Type, t.Broadcast.index(i, s))
@@ -54,6 +68,8 @@ func (b Broadcast) index(i int, s Shape) int {
 		return i % s.R
 	case Channel:
 		return i / s.Inner % s.C
+	case Gap:
+		return i/s.Gap%s.GapOuter*s.GapInner + i%s.GapInner
 	}
 	return i
 }
@@ -67,6 +83,8 @@ func (b Broadcast) elements(s Shape) int {
 		return s.R
 	case Channel:
 		return s.C
+	case Gap:
+		return s.GapOuter * s.GapInner
 	}
 	return s.N
 }
@@ -75,8 +93,11 @@ func (b Broadcast) elements(s Shape) int {
 const maxElements = 1<<31 - 1
 
 func (k *Kernel) checkSizes(s Shape, inputs [][]byte) error {
-	if s.N < 0 || s.N > maxElements || s.R < 1 || s.C < 1 || s.Inner < 1 || s.R > maxElements || s.C > maxElements || s.Inner > maxElements {
-		return fmt.Errorf("ptx kernel %q: shape %+v; elements go from 0 to %d, R, C and Inner from 1", k.Name, s, maxElements)
+	s = s.whole()
+	for _, n := range []int{s.N, s.R - 1, s.C - 1, s.Inner - 1, s.Gap - 1, s.GapInner - 1, s.GapOuter - 1} {
+		if n < 0 || n > maxElements {
+			return fmt.Errorf("ptx kernel %q: shape %+v; elements go from 0 to %d, lengths from 1", k.Name, s, maxElements)
+		}
 	}
 	if len(inputs) != len(k.Inputs) {
 		return fmt.Errorf("ptx kernel %q: %d inputs given, it has %d", k.Name, len(inputs), len(k.Inputs))
@@ -94,6 +115,7 @@ func (k *Kernel) Sizes(s Shape, inputs [][]byte) (sizes []int, err error) {
 	if err := k.checkSizes(s, inputs); err != nil {
 		return nil, err
 	}
+	s = s.whole()
 	for _, in := range k.Inputs {
 		sizes = append(sizes, in.Broadcast.elements(s)*in.Type.Size())
 	}
@@ -103,23 +125,30 @@ func (k *Kernel) Sizes(s Shape, inputs [][]byte) (sizes []int, err error) {
 	return sizes, nil
 }
 
-func load(b []byte, t Type, i int) uint32 {
+func load(b []byte, t Type, i int) uint64 {
 	switch t {
+	case I32:
+		return uint64(int32(binary.LittleEndian.Uint32(b[4*i:])))
+	case I64:
+		return binary.LittleEndian.Uint64(b[8*i:])
 	case F16:
-		return math.Float32bits(float16.ToFloat32(binary.LittleEndian.Uint16(b[2*i:])))
+		return uint64(math.Float32bits(float16.ToFloat32(binary.LittleEndian.Uint16(b[2*i:]))))
 	case BF16:
-		return uint32(binary.LittleEndian.Uint16(b[2*i:])) << 16
+		return uint64(binary.LittleEndian.Uint16(b[2*i:])) << 16
 	case Bool:
 		if b[i] != 0 {
 			return 1
 		}
 		return 0
 	}
-	return binary.LittleEndian.Uint32(b[4*i:])
+	return uint64(binary.LittleEndian.Uint32(b[4*i:]))
 }
 
-func store(b []byte, t Type, i int, v uint32) {
+func store(b []byte, t Type, i int, long uint64) {
+	v := uint32(long)
 	switch t {
+	case I64:
+		binary.LittleEndian.PutUint64(b[8*i:], long)
 	case F16:
 		binary.LittleEndian.PutUint16(b[2*i:], float16.FromFloat32(math.Float32frombits(v)))
 	case BF16:
@@ -132,14 +161,18 @@ func store(b []byte, t Type, i int, v uint32) {
 }
 
 // evaluate runs prims on registers.
-func evaluate(code []prim, r []uint32) {
+func evaluate(code []prim, r []uint64) {
 	for _, in := range code {
-		a, b, c := r[in.a], r[in.b], r[in.c]
+		if in.op >= pLImm {
+			r[in.dst] = integer(in.op, r[in.a], r[in.b], r[in.c], in.imm)
+			continue
+		}
+		a, b, c := uint32(r[in.a]), uint32(r[in.b]), uint32(r[in.c])
 		x, y, z := math.Float32frombits(a), math.Float32frombits(b), math.Float32frombits(c)
 		var v uint32
 		switch in.op {
 		case pImm:
-			v = in.imm
+			v = uint32(in.imm)
 		case pIAdd:
 			v = a + b
 		case pISub:
@@ -175,7 +208,7 @@ func evaluate(code []prim, r []uint32) {
 		default:
 			v = math.Float32bits(arithmetic(in.op, x, y, z))
 		}
-		r[in.dst] = v
+		r[in.dst] = uint64(v)
 	}
 }
 
@@ -184,6 +217,62 @@ func one(b bool) uint32 {
 		return 1
 	}
 	return 0
+}
+
+// integer is a prim of 64 bits.
+func integer(op primOp, a, b, c, imm uint64) uint64 {
+	x, y := int64(a), int64(b)
+	switch op {
+	case pLImm:
+		return imm
+	case pLAdd:
+		return a + b
+	case pLSub:
+		return a - b
+	case pLMul:
+		return a * b
+	case pLMin:
+		return uint64(min(x, y))
+	case pLMax:
+		return uint64(max(x, y))
+	case pLNeg:
+		return -a
+	case pLAbs:
+		return uint64(max(x, -x))
+	case pLWrap:
+		return uint64(int32(uint32(a)))
+	case pLFromBool:
+		return a
+	case pLFromF32:
+		return uint64(truncate(math.Float32frombits(uint32(a))))
+	case pLSel:
+		if uint32(a) != 0 {
+			return b
+		}
+		return c
+	case pLLt:
+		return uint64(one(x < y))
+	case pLLe:
+		return uint64(one(x <= y))
+	case pLEq:
+		return uint64(one(x == y))
+	case pLNe:
+		return uint64(one(x != y))
+	case pLToF32:
+		return uint64(math.Float32bits(float32(x)))
+	}
+	panic("ptx: an integer operation without a meaning")
+}
+
+// truncate is cvt.rzi.s64.f32: saturated, and the lowest integer for NaN.
+func truncate(f float32) int64 {
+	switch {
+	case f >= 1<<63:
+		return math.MaxInt64
+	case f >= -1<<63:
+		return int64(f)
+	}
+	return math.MinInt64
 }
 
 func arithmetic(op primOp, x, y, z float32) float32 {

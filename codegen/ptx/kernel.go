@@ -6,7 +6,8 @@ import (
 )
 
 // Type is the type of an element. Arithmetic on F16 and BF16 is done in float32
-// and rounded after every instruction, as ONNX's reference does.
+// and rounded after every instruction, as ONNX's reference does; that on I32 in
+// 64 bits, and wrapped.
 type Type uint8
 
 // The types.
@@ -15,14 +16,18 @@ const (
 	F16
 	BF16
 	Bool // one byte, 0 or 1
+	I32
+	I64
 )
 
 var types = [...]struct {
 	name string
 	size int
-}{{"f32", 4}, {"f16", 2}, {"bf16", 2}, {"bool", 1}}
+}{{"f32", 4}, {"f16", 2}, {"bf16", 2}, {"bool", 1}, {"i32", 4}, {"i64", 8}}
 
 func (t Type) String() string { return types[t].name }
+
+func (t Type) integer() bool { return t == I32 || t == I64 }
 
 // Size is the bytes an element takes.
 func (t Type) Size() int { return types[t].size }
@@ -30,16 +35,17 @@ func (t Type) Size() int { return types[t].size }
 // Broadcast says which element of an input belongs to element i of the output.
 type Broadcast uint8
 
-// The ways of broadcasting. R, C and inner are given at launch. A vector may be
-// several axes that follow one another.
+// The ways of broadcasting. R, C, inner and those of the gap are given at
+// launch. A vector may be several axes that follow one another.
 const (
 	Full    Broadcast = iota // i
 	Scalar                   // 0
 	Row                      // i mod R: a vector along the last axis
 	Channel                  // (i / inner) mod C: a vector along an axis further out
+	Gap                      // ((i / gap) mod gapOuter) * gapInner + i mod gapInner: axes between two runs are left out
 )
 
-var broadcasts = [...]string{"full", "scalar", "row", "channel"}
+var broadcasts = [...]string{"full", "scalar", "row", "channel", "gap"}
 
 func (b Broadcast) String() string { return broadcasts[b] }
 
@@ -55,7 +61,8 @@ type Instr struct {
 	Op    Op
 	Type  Type // of the result
 	Args  []int
-	Value float32 // of Const
+	Value float32 // of a Const that is no integer
+	Int   int64   // of one that is
 }
 
 // Kernel is a pointwise cluster.

@@ -11,15 +11,16 @@ type Launch struct {
 	Threads int
 }
 
-// Lanes is how many elements a thread of the vectorised entry takes: 16 bytes of the widest tensor.
+// Lanes is how many elements a thread of the vectorised entry takes: 16 bytes of
+// the widest tensor, 32 where that has integers of 64 bits.
 func (k *Kernel) Lanes() int {
 	for _, in := range k.Inputs {
-		if in.Broadcast == Full && in.Type == F32 {
+		if in.Broadcast == Full && in.Type.Size() >= 4 {
 			return 4
 		}
 	}
 	for _, o := range k.Outputs {
-		if k.typeOf(o) == F32 {
+		if k.typeOf(o).Size() >= 4 {
 			return 4
 		}
 	}
@@ -34,9 +35,10 @@ func (k *Kernel) scalarEntry() string { return k.Name + "_scalar" }
 // Launches says what to start for tensors of a shape.
 func (k *Kernel) Launches(s Shape) (out []Launch) {
 	lanes := k.Lanes()
+	s = s.whole()
 	whole := s.N / lanes
 	for _, in := range k.Inputs {
-		if in.Broadcast == Row && s.R%lanes != 0 || in.Broadcast == Channel && s.Inner%lanes != 0 {
+		if in.Broadcast == Row && s.R%lanes != 0 || in.Broadcast == Channel && s.Inner%lanes != 0 || in.Broadcast == Gap && s.GapInner%lanes != 0 {
 			whole = 0
 		}
 	}
@@ -50,12 +52,15 @@ func (k *Kernel) Launches(s Shape) (out []Launch) {
 }
 
 // Args are the numbers behind the pointers in an entry's parameters: start, n,
-// then R, C and inner, each with what divides by it.
+// then R, C, inner and those of gaps, each with what divides by it.
 func (s Shape) Args(l Launch) []uint32 {
-	mr, sr := divider(uint32(s.R))
-	mc, sc := divider(uint32(s.C))
-	mi, si := divider(uint32(s.Inner))
-	return []uint32{uint32(l.Start), uint32(s.N), uint32(s.R), mr, sr, uint32(s.C), mc, sc, uint32(s.Inner), mi, si}
+	s = s.whole()
+	args := []uint32{uint32(l.Start), uint32(s.N)}
+	for _, n := range []int{s.R, s.C, s.Inner, s.Gap, s.GapInner, s.GapOuter} {
+		m, shift := divider(uint32(n))
+		args = append(args, uint32(n), m, shift)
+	}
+	return args
 }
 
 // divider gives m and shift with n / d == high word of n*m >> shift for every n

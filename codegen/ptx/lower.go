@@ -11,7 +11,7 @@ func (k *Kernel) lower(p *program, inputs []reg) (outputs []reg) {
 			args[i] = values[a]
 		}
 		r := k.lowerOp(p, in, args)
-		if row := opTable[in.Op]; row.ulp > 0 || in.Op == Const {
+		if row := opTable[in.Op]; row.ulp > 0 || in.Op == Const || in.Type == I32 {
 			r = p.round(r, in.Type)
 		}
 		values = append(values, r)
@@ -29,16 +29,24 @@ func (p *program) round(r reg, t Type) reg {
 		return p.emit(pToF16, r, 0, 0)
 	case BF16:
 		return p.emit(pToBF16, r, 0, 0)
+	case I32:
+		return p.emit(pLWrap, r, 0, 0)
 	}
 	return r
 }
 
 func (k *Kernel) lowerOp(p *program, in Instr, a []reg) reg {
+	if op, ok := integers[in.Op]; ok && len(in.Args) > 0 && k.typeOf(in.Args[len(in.Args)-1]).integer() {
+		return p.emit(op, a[0], a[1], a[2])
+	}
 	if op, ok := direct[in.Op]; ok {
 		return p.emit(op, a[0], a[1], a[2])
 	}
 	switch in.Op {
 	case Const:
+		if in.Type.integer() {
+			return p.long(in.Int)
+		}
 		if in.Type == Bool {
 			if in.Value != 0 {
 				return p.bits(1)
@@ -58,10 +66,14 @@ func (k *Kernel) lowerOp(p *program, in Instr, a []reg) reg {
 		return p.erf(a[0])
 	case Sigmoid:
 		return p.sigmoid(a[0])
-	case Greater:
-		return p.lt(a[1], a[0])
-	case GreaterOrEqual:
-		return p.emit(pLe, a[1], a[0], 0)
+	case Greater, GreaterOrEqual:
+		swapped := Instr{Op: Less, Type: Bool, Args: []int{in.Args[1], in.Args[0]}}
+		if in.Op == GreaterOrEqual {
+			swapped.Op = LessEqual
+		}
+		return k.lowerOp(p, swapped, []reg{a[1], a[0], 0})
+	case IsNaN:
+		return p.emit(pNe, a[0], a[0], 0)
 	case Not:
 		return p.emit(pIXor, a[0], p.bits(1), 0)
 	case Cast:
@@ -76,9 +88,22 @@ var direct = map[Op]primOp{
 	Less: pLt, LessEqual: pLe, Equal: pEq, And: pIAnd, Or: pIOr, Select: pSel,
 }
 
+// integers are the same of integers.
+var integers = map[Op]primOp{
+	Add: pLAdd, Sub: pLSub, Mul: pLMul, Min: pLMin, Max: pLMax, Neg: pLNeg, Abs: pLAbs, Less: pLLt, LessEqual: pLLe, Equal: pLEq, Select: pLSel,
+}
+
 func (k *Kernel) lowerCast(p *program, in Instr, a reg) reg {
 	from := k.typeOf(in.Args[0])
 	switch {
+	case from.integer() && in.Type == Bool:
+		return p.emit(pLNe, a, p.long(0), 0)
+	case from.integer() && !in.Type.integer():
+		return p.emit(pLToF32, a, 0, 0)
+	case from == Bool && in.Type.integer():
+		return p.emit(pLFromBool, a, 0, 0)
+	case !from.integer() && in.Type.integer():
+		return p.emit(pLFromF32, a, 0, 0)
 	case from == Bool && in.Type != Bool:
 		return p.sel(a, p.f(1), p.f(0))
 	case from != Bool && in.Type == Bool:

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// load brings an input's elements into registers, one a lane: float32 bits, or 0 and 1.
+// load brings an input's elements into registers, one a lane: float32 bits, 0 and 1, or integers of 64 bits.
 func (w *writer) load(i int, in Input) []string {
 	tensor := fmt.Sprintf("in%d", i)
 	one := w.lanes == 1
@@ -31,6 +31,17 @@ func (w *writer) load(i int, in Input) []string {
 }
 
 func (w *writer) loadOne(at string, t Type) string {
+	if t.integer() {
+		l := w.long()
+		if t == I64 {
+			w.line("ld.global.nc.b64 %s, [%s]", l, at)
+			return l
+		}
+		r := w.word()
+		w.line("ld.global.nc.b32 %s, [%s]", r, at)
+		w.line("cvt.s64.s32 %s, %s", l, r)
+		return l
+	}
 	r := w.word()
 	switch t {
 	case F32:
@@ -90,8 +101,18 @@ func tuple(regs []string) string {
 
 // unpack splits words into elements.
 func (w *writer) unpack(words []string, t Type) (out []string) {
-	for _, word := range words {
+	for i, word := range words {
 		switch t {
+		case I32:
+			l := w.long()
+			w.line("cvt.s64.s32 %s, %s", l, word)
+			out = append(out, l)
+		case I64:
+			if i%2 == 0 {
+				l := w.long()
+				w.line("mov.b64 %s, {%s, %s}", l, word, words[i+1])
+				out = append(out, l)
+			}
 		case F32:
 			out = append(out, word)
 		case F16:
@@ -135,6 +156,10 @@ func (w *writer) storeOne(at string, t Type, v string) {
 		w.line("st.global.b16 [%s], %s", at, w.narrow(v, t))
 	case BF16:
 		w.line("st.global.b16 [%s], %s", at, w.narrow(v, t))
+	case I32:
+		w.line("st.global.b32 [%s], %s", at, w.low(v))
+	case I64:
+		w.line("st.global.b64 [%s], %s", at, v)
 	case Bool:
 		w.line("st.global.u8 [%s], %s", at, v)
 	}
@@ -152,6 +177,16 @@ func (w *writer) pack(values []string, t Type) (words []string) {
 	switch t {
 	case F32:
 		return values
+	case I32:
+		for _, v := range values {
+			words = append(words, w.low(v))
+		}
+	case I64:
+		for _, v := range values {
+			lo, hi := w.word(), w.word()
+			w.line("mov.b64 {%s, %s}, %s", lo, hi, v)
+			words = append(words, lo, hi)
+		}
 	case Bool:
 		for i := 0; i < len(values); i += 4 {
 			word := values[i]

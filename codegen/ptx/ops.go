@@ -1,9 +1,12 @@
 package ptx
 
+import "slices"
+
 // Op is an operation on elements.
 type Op uint8
 
-// The operations. Comparisons give Bool; And, Or and Not take it.
+// The operations. Comparisons and IsNaN give Bool; And, Or and Not take it.
+// Arithmetic is for floats; Add, Sub, Mul, Min, Max, Neg and Abs for integers too, which wrap.
 const (
 	Const Op = iota
 	Add
@@ -31,6 +34,7 @@ const (
 	Not
 	Select // args: condition, then, else
 	Cast
+	IsNaN
 )
 
 type typing func(result Type, args []Type) bool
@@ -45,14 +49,14 @@ var opTable = [...]struct {
 	typing typing
 }{
 	Const:          {"const", 0, 0, anyResult},
-	Add:            {"add", 2, 0.5, sameFloat},
-	Sub:            {"sub", 2, 0.5, sameFloat},
-	Mul:            {"mul", 2, 0.5, sameFloat},
+	Add:            {"add", 2, 0.5, sameNumber},
+	Sub:            {"sub", 2, 0.5, sameNumber},
+	Mul:            {"mul", 2, 0.5, sameNumber},
 	Div:            {"div", 2, 0.5, sameFloat},
-	Min:            {"min", 2, 0, sameFloat},
-	Max:            {"max", 2, 0, sameFloat},
-	Neg:            {"neg", 1, 0, sameFloat},
-	Abs:            {"abs", 1, 0, sameFloat},
+	Min:            {"min", 2, 0, sameNumber},
+	Max:            {"max", 2, 0, sameNumber},
+	Neg:            {"neg", 1, 0, sameNumber},
+	Abs:            {"abs", 1, 0, sameNumber},
 	Sqrt:           {"sqrt", 1, 0.5, sameFloat},
 	Rsqrt:          {"rsqrt", 1, 1.5, sameFloat},
 	Exp:            {"exp", 1, 1, sameFloat},
@@ -70,6 +74,7 @@ var opTable = [...]struct {
 	Not:            {"not", 1, 0, bools},
 	Select:         {"select", 3, 0, selects},
 	Cast:           {"cast", 1, 0.5, anyCast},
+	IsNaN:          {"isnan", 1, 0, asks},
 }
 
 func (o Op) String() string { return opTable[o].name }
@@ -87,7 +92,15 @@ func sameFloat(result Type, args []Type) bool {
 			return false
 		}
 	}
-	return result != Bool
+	return result != Bool && !result.integer()
+}
+
+func sameNumber(result Type, args []Type) bool {
+	return sameFloat(result, args) || result.integer() && !slices.ContainsFunc(args, func(a Type) bool { return a != result })
+}
+
+func asks(result Type, args []Type) bool {
+	return result == Bool && sameFloat(args[0], args)
 }
 
 func compares(result Type, args []Type) bool {

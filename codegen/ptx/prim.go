@@ -2,13 +2,14 @@ package ptx
 
 import "math"
 
-// prim is one PTX operation on 32-bit registers. The same list is printed as
-// text and computed on the CPU. Booleans are registers that hold 0 or 1.
+// prim is one PTX operation on registers of 32 bits, or of 64 for integers. The
+// same list is printed as text and computed on the CPU. Booleans are registers
+// that hold 0 or 1.
 type prim struct {
 	op      primOp
 	dst     reg
 	a, b, c reg
-	imm     uint32
+	imm     uint64
 }
 
 type reg int
@@ -16,39 +17,64 @@ type reg int
 type primOp uint8
 
 const (
-	pImm    primOp = iota // dst = imm
-	pAdd                  // float32, rounded to nearest
-	pSub                  //
-	pMul                  //
-	pDiv                  //
-	pFma                  // a*b + c, rounded once
-	pSqrt                 //
-	pMin                  // NaN if either is
-	pMax                  //
-	pNeg                  //
-	pAbs                  //
-	pIAdd                 // int32
-	pISub                 //
-	pIAnd                 //
-	pIOr                  //
-	pIXor                 //
-	pShl                  // by imm
-	pSar                  // arithmetic, by imm
-	pToF32                // int32 to float32
-	pLt                   // float32 comparisons, 1 where true; false with NaN
-	pLe                   //
-	pEq                   //
-	pNe                   // true with NaN
-	pSel                  // a != 0 ? b : c
-	pToF16                // round to float16 and back
-	pToBF16               // round to bfloat16 and back
+	pImm       primOp = iota // dst = imm
+	pAdd                     // float32, rounded to nearest
+	pSub                     //
+	pMul                     //
+	pDiv                     //
+	pFma                     // a*b + c, rounded once
+	pSqrt                    //
+	pMin                     // NaN if either is
+	pMax                     //
+	pNeg                     //
+	pAbs                     //
+	pIAdd                    // int32
+	pISub                    //
+	pIAnd                    //
+	pIOr                     //
+	pIXor                    //
+	pShl                     // by imm
+	pSar                     // arithmetic, by imm
+	pToF32                   // int32 to float32
+	pLt                      // float32 comparisons, 1 where true; false with NaN
+	pLe                      //
+	pEq                      //
+	pNe                      // true with NaN
+	pSel                     // a != 0 ? b : c
+	pToF16                   // round to float16 and back
+	pToBF16                  // round to bfloat16 and back
+	pLImm                    // from here on 64 bits: dst = imm
+	pLAdd                    //
+	pLSub                    //
+	pLMul                    //
+	pLMin                    //
+	pLMax                    //
+	pLNeg                    //
+	pLAbs                    //
+	pLWrap                   // the low 32 bits, with their sign
+	pLFromBool               //
+	pLFromF32                // towards zero, saturated
+	pLSel                    // a != 0 ? b : c
+	pLLt                     // comparisons, 1 where true
+	pLLe                     //
+	pLEq                     //
+	pLNe                     //
+	pLToF32                  // rounded to nearest
 )
+
+// wide reports whether a prim's result has 64 bits.
+func (op primOp) wide() bool { return op >= pLImm && op <= pLSel }
 
 // program builds a list of prims.
 type program struct {
 	code   []prim
 	next   reg
-	consts map[uint32]reg
+	consts map[literal]reg
+}
+
+type literal struct {
+	op primOp
+	v  uint64
 }
 
 func (p *program) emit(op primOp, a, b, c reg) reg {
@@ -64,15 +90,22 @@ func (p *program) fresh() reg {
 }
 
 func (p *program) bits(v uint32) reg {
-	if r, ok := p.consts[v]; ok {
+	return p.constant(pImm, uint64(v))
+}
+
+// long is an integer constant.
+func (p *program) long(v int64) reg { return p.constant(pLImm, uint64(v)) }
+
+func (p *program) constant(op primOp, v uint64) reg {
+	if r, ok := p.consts[literal{op, v}]; ok {
 		return r
 	}
 	r := p.fresh()
-	p.code = append(p.code, prim{op: pImm, dst: r, imm: v})
+	p.code = append(p.code, prim{op: op, dst: r, imm: v})
 	if p.consts == nil {
-		p.consts = map[uint32]reg{}
+		p.consts = map[literal]reg{}
 	}
-	p.consts[v] = r
+	p.consts[literal{op, v}] = r
 	return r
 }
 
@@ -80,7 +113,7 @@ func (p *program) f(v float32) reg { return p.bits(math.Float32bits(v)) }
 
 func (p *program) shift(op primOp, a reg, by uint32) reg {
 	r := p.emit(op, a, 0, 0)
-	p.code[len(p.code)-1].imm = by
+	p.code[len(p.code)-1].imm = uint64(by)
 	return r
 }
 

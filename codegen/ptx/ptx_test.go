@@ -58,13 +58,13 @@ func TestBounds(t *testing.T) {
 			p := new(program)
 			in := p.fresh()
 			out := unary(op, F32).lower(p, []reg{in})[0]
-			r := make([]uint32, p.next)
+			r := make([]uint64, p.next)
 			worst, at := 0.0, float32(0)
 			try := func(bits uint32) {
-				r[in] = bits
+				r[in] = uint64(bits)
 				evaluate(p.code, r)
 				x := math.Float32frombits(bits)
-				if u := ulps(math.Float32frombits(r[out]), want(float64(x))); u > worst {
+				if u := ulps(math.Float32frombits(uint32(r[out])), want(float64(x))); u > worst {
 					worst, at = u, x
 				}
 			}
@@ -103,7 +103,7 @@ func TestSpecialValues(t *testing.T) {
 			inputs = append(inputs, floats(a))
 		}
 		k.Outputs = []int{len(c.args)}
-		out, err := k.Run(Shape{1, 1, 1, 1}, inputs)
+		out, err := k.Run(Shape{N: 1, R: 1, C: 1, Inner: 1}, inputs)
 		require.NoError(t, err)
 		got := toFloats(out[0])[0]
 		if c.want != c.want {
@@ -137,14 +137,14 @@ func TestBroadcast(t *testing.T) {
 		Outputs: []int{4},
 	}
 	x := floats(0, 1, 2, 3, 4, 5)
-	out, err := k.Run(Shape{6, 3, 1, 1}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
+	out, err := k.Run(Shape{N: 6, R: 3, C: 1, Inner: 1}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
 	require.NoError(t, err)
 	require.Equal(t, []float32{0.5, 10.25, 20.125, 30.5, 40.25, 50.125}, toFloats(out[0]))
 	k.Inputs[2].Broadcast = Channel
-	out, err = k.Run(Shape{6, 1, 3, 2}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
+	out, err = k.Run(Shape{N: 6, R: 1, C: 3, Inner: 2}, [][]byte{x, floats(10), floats(0.5, 0.25, 0.125)})
 	require.NoError(t, err)
 	require.Equal(t, []float32{0.5, 10.5, 20.25, 30.25, 40.125, 50.125}, toFloats(out[0]))
-	_, err = k.Run(Shape{6, 1, 3, 2}, [][]byte{x, floats(10), floats(0.5)})
+	_, err = k.Run(Shape{N: 6, R: 1, C: 3, Inner: 2}, [][]byte{x, floats(10), floats(0.5)})
 	require.ErrorContains(t, err, "input 2 (f32, channel) has 4 bytes, needs 12")
 }
 
@@ -179,11 +179,11 @@ func TestDivider(t *testing.T) {
 
 func TestLaunches(t *testing.T) {
 	k := &Kernel{Name: "k", Inputs: []Input{{F32, Full}, {F32, Row}}, Outputs: []int{0}}
-	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}}, k.Launches(Shape{12, 4, 1, 1}))
-	require.Equal(t, []Launch{{"k_scalar", 1, 0, 12}}, k.Launches(Shape{12, 3, 1, 1}), "a row of 3 is no whole number of lanes")
+	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}}, k.Launches(Shape{N: 12, R: 4, C: 1, Inner: 1}))
+	require.Equal(t, []Launch{{"k_scalar", 1, 0, 12}}, k.Launches(Shape{N: 12, R: 3, C: 1, Inner: 1}), "a row of 3 is no whole number of lanes")
 	k.Inputs[1].Broadcast = Full
-	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}, {"k_scalar", 1, 12, 2}}, k.Launches(Shape{14, 1, 1, 1}))
-	require.Empty(t, k.Launches(Shape{0, 1, 1, 1}))
+	require.Equal(t, []Launch{{"k_vector", 4, 0, 3}, {"k_scalar", 1, 12, 2}}, k.Launches(Shape{N: 14, R: 1, C: 1, Inner: 1}))
+	require.Empty(t, k.Launches(Shape{N: 0, R: 1, C: 1, Inner: 1}))
 	require.Equal(t, 8, (&Kernel{Inputs: []Input{{F16, Full}}, Outputs: []int{0}}).Lanes())
 }
 
@@ -208,10 +208,10 @@ func TestValidate(t *testing.T) {
 
 // everyOp is a kernel with every operation that a type has, every broadcast and several outputs.
 func everyOp(t Type) *Kernel {
-	k := &Kernel{Name: "every_" + t.String(), Inputs: []Input{{t, Full}, {t, Row}, {t, Scalar}, {Bool, Full}, {t, Channel}}}
+	k := &Kernel{Name: "every_" + t.String(), Inputs: []Input{{t, Full}, {t, Row}, {t, Scalar}, {Bool, Full}, {t, Channel}, {t, Gap}}}
 	value := 0
 	add := func(op Op, result Type, args ...int) int {
-		k.Body = append(k.Body, Instr{Op: op, Type: result, Args: args, Value: 0.75})
+		k.Body = append(k.Body, Instr{Op: op, Type: result, Args: args, Value: 0.75, Int: 3})
 		return len(k.Inputs) + len(k.Body) - 1
 	}
 	var conditions []int
@@ -223,7 +223,7 @@ func everyOp(t Type) *Kernel {
 			value = add(op, t, value, 1)
 		case opTable[op].typing(t, []Type{t}) && opTable[op].arity == 1 && op != Cast:
 			value = add(Add, t, value, add(op, t, 0))
-		case opTable[op].arity == 2 && op <= Equal:
+		case op >= Less && op <= Equal:
 			conditions = append(conditions, add(op, Bool, 0, 4))
 		}
 	}
@@ -231,9 +231,13 @@ func everyOp(t Type) *Kernel {
 	for _, o := range conditions[2:] {
 		c = add(Or, Bool, c, o)
 	}
+	if t != I32 && t != I64 {
+		c = add(Or, Bool, c, add(IsNaN, Bool, 5))
+	}
 	value = add(Select, t, c, value, 2)
+	value = add(Max, t, value, 5)
 	value = add(Add, t, value, add(Cast, t, 3))
-	k.Outputs = []int{value, c, add(Cast, F16, value), add(Cast, BF16, value), add(Cast, Bool, value)}
+	k.Outputs = []int{value, c, add(Cast, F16, value), add(Cast, BF16, value), add(Cast, Bool, value), add(Cast, I32, value), add(Cast, I64, value), add(Cast, F32, 5)}
 	return k
 }
 
@@ -242,7 +246,7 @@ func TestAssemble(t *testing.T) {
 	if _, err := FindPtxas(); err != nil {
 		t.Skipf("%s is skipped: %v", t.Name(), err)
 	}
-	kernels := []*Kernel{everyOp(F32), everyOp(F16), everyOp(BF16), gelu(F32), gelu(F16), swish(BF16)}
+	kernels := []*Kernel{everyOp(F32), everyOp(F16), everyOp(BF16), everyOp(I32), everyOp(I64), gelu(F32), gelu(F16), swish(BF16)}
 	for op := range exact {
 		kernels = append(kernels, unary(op, F32), unary(op, F16))
 	}

@@ -30,10 +30,12 @@ type writer struct {
 	body                strings.Builder
 	words, halfs, longs int // registers of 32, 16 and 64 bits
 	preds               int
-	index, row, channel string // registers of the element's number and of its places in broadcast vectors
+	index               string // register of the element's number
+	row, channel, gap   string // and of its places in broadcast vectors
 }
 
-var scalarParams = []string{"start", "n", "r", "r_mul", "r_shift", "c", "c_mul", "c_shift", "inner", "inner_mul", "inner_shift"}
+var scalarParams = []string{"start", "n", "r", "r_mul", "r_shift", "c", "c_mul", "c_shift", "inner", "inner_mul", "inner_shift",
+	"gap", "gap_mul", "gap_shift", "gap_inner", "gap_inner_mul", "gap_inner_shift", "gap_outer", "gap_outer_mul", "gap_outer_shift"}
 
 func (w *writer) line(format string, args ...any) {
 	fmt.Fprintf(&w.body, "\t"+format+";\n", args...)
@@ -112,10 +114,16 @@ func (w *writer) place(b Broadcast) string {
 		w.row = w.remainder(w.index, "r")
 	case b == Channel && w.channel == "":
 		w.channel = w.remainder(w.quotient(w.index, "inner"), "c")
+	case b == Gap && w.gap == "":
+		w.gap = w.word()
+		run := w.remainder(w.quotient(w.index, "gap"), "gap_outer")
+		w.line("mad.lo.u32 %s, %s, %s, %s", w.gap, run, w.param("gap_inner"), w.remainder(w.index, "gap_inner"))
 	}
 	switch b {
 	case Row:
 		return w.row
+	case Gap:
+		return w.gap
 	case Channel:
 		return w.channel
 	}

@@ -126,6 +126,7 @@ var onlyFrom = []struct {
 	{module + "/codegen/amd64", []string{"codegen/...", "cmd/..."}, "it brings avo along"},
 	{"github.com/owulveryck/onnx-go/...", []string{"frontend/onnxgo/..."}, "one adapter speaks to onnx-go"},
 	{module + "/internal/digitstest", nil, "it is a part of tests"},
+	{module + "/internal/ptxtest", nil, "it is a part of tests"},
 	{module + "/frontend/onnxgo/...", []string{"frontend/onnxgo/..."}, "it brings onnx-go along"},
 	{"github.com/ebitengine/purego/...", []string{"backends/tensorrt/..."}, "one backend loads foreign libraries"},
 	{"github.com/stretchr/testify/...", []string{"internal/testenv", "internal/digitstest"}, "it belongs to tests"},

@@ -25,8 +25,8 @@ func init() {
 			{Name: "precision", Default: "fp16", Type: passes.OneOf("fp16", "bf16"), Help: "fp16 or bf16"},
 			{Name: "scope", Default: "all", Type: passes.OneOf("all", "weights"), Help: "all, or weights: stored small, computed in float32"},
 			{Name: "calibration", Help: "inputs as for quantize, to measure each op with: those whose values leave the type's range stay float32"},
-			{Name: "worst", Default: "0", Help: "so many of the ops that lose most stay float32; measured on random inputs where there is no calibration"},
-			{Name: "min-snr", Default: "0", Help: "ops that lose so much that their own signal-to-noise ratio is less, in dB, stay float32; measured likewise"},
+			{Name: "keep-worst", Default: "0", Help: "so many of the ops that lose most stay float32; measured on random inputs where there is no calibration"},
+			{Name: "keep-under", Default: "0", Help: "ops that lose so much that their own signal-to-noise ratio is less, in dB, stay float32; measured likewise"},
 			{Name: "exclude", Help: "ops to leave in float32: names or operator types, | between them, * for any text"},
 		},
 		Example: `func @main(%x: f32[N,2]) -> (y: f32[N,2]) {
@@ -56,7 +56,7 @@ func newPass(o passes.Options) (passes.Pass, error) {
 	}
 	p.max = largest(p.to)
 	var err error
-	if p.choice, err = ParseChoice(o["worst"], o["min-snr"]); err != nil {
+	if p.choice, err = ParseChoice(o["keep-worst"], o["keep-under"]); err != nil {
 		return nil, fmt.Errorf("precision: %w", err)
 	}
 	run := p.all

@@ -56,12 +56,12 @@ type Choice struct {
 func ParseChoice(worst, minSNR string) (c Choice, err error) {
 	if worst != "" {
 		if c.Worst, err = strconv.Atoi(worst); err != nil || c.Worst < 0 {
-			return c, fmt.Errorf("worst=%s is no number of layers", worst)
+			return c, fmt.Errorf("%s is no number of layers", worst)
 		}
 	}
 	if minSNR != "" {
 		if c.MinSNR, err = strconv.ParseFloat(minSNR, 64); err != nil || c.MinSNR != c.MinSNR {
-			return c, fmt.Errorf("min-snr=%s is no number of decibels", minSNR)
+			return c, fmt.Errorf("%s is no number of decibels", minSNR)
 		}
 	}
 	return c, nil

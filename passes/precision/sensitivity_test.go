@@ -70,10 +70,10 @@ func TestMeasure(t *testing.T) {
 // Layers that overflow stay in float32, and so do those that a choice names; a constant beyond the type keeps "mask" there in any case.
 func TestChoices(t *testing.T) {
 	for options, want := range map[string][]string{
-		"worst=1":     {"mask", "root", "square"},
-		"worst=3":     {"mask", "root", "square", "tiny"},
-		"min-snr=50":  {"mask", "root", "square", "tiny"},
-		"min-snr=200": {"mask", "root", "scale", "square", "tiny", "unmask"},
+		"keep-worst=1":     {"mask", "root", "square"},
+		"keep-worst=3":     {"mask", "root", "square", "tiny"},
+		"keep-under=50":  {"mask", "root", "square", "tiny"},
+		"keep-under=200": {"mask", "root", "scale", "square", "tiny", "unmask"},
 	} {
 		m, err := ir.Parse(sensitive, ir.ParseOptions{})
 		require.NoError(t, err)
@@ -104,7 +104,7 @@ func TestKeepingTheWorstHelps(t *testing.T) {
 		require.NoError(t, err)
 		return d.SNR
 	}
-	all, most := snr("worst=0"), snr("worst=8")
+	all, most := snr("keep-worst=0"), snr("keep-worst=8")
 	t.Logf("%.1f dB, %.1f with the worst eight in float32", all, most)
 	require.Greater(t, most, all)
 }

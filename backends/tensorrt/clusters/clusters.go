@@ -6,6 +6,8 @@ package clusters
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/hone-ml/hone/codegen/ptx"
 	"github.com/hone-ml/hone/ir"
@@ -31,11 +33,26 @@ type Cluster struct {
 	Kernel   *ptx.Kernel
 	Operands []int
 	Shape    ir.Type // of the results
-	R        ir.Dim  // see ptx.Shape
-	C, Inner ir.Dim
+	places   [5]place
 }
 
-var dtypes = map[tensor.DType]ptx.Type{tensor.Float32: ptx.F32, tensor.Float16: ptx.F16, tensor.BFloat16: ptx.BF16, tensor.Bool: ptx.Bool}
+// Launch is the shape of a launch, the dims bound by bind.
+func (c *Cluster) Launch(bind func(ir.Dim) (int, error)) (s ptx.Shape, err error) {
+	n := func(d ir.Dim) (v int) {
+		if d.IsInt(0) || err != nil {
+			return 0
+		}
+		v, err = bind(d)
+		return v
+	}
+	row, channel, gap := c.places[ptx.Row], c.places[ptx.Channel], c.places[ptx.Gap]
+	s = ptx.Shape{N: n(c.Shape.NumElements()), R: n(row.count), C: n(channel.count), Inner: n(channel.inner),
+		Gap: n(gap.gap), GapInner: n(gap.inner), GapOuter: n(gap.count)}
+	return s, err
+}
+
+var dtypes = map[tensor.DType]ptx.Type{tensor.Float32: ptx.F32, tensor.Float16: ptx.F16, tensor.BFloat16: ptx.BF16, tensor.Bool: ptx.Bool,
+	tensor.Int32: ptx.I32, tensor.Int64: ptx.I64}
 
 // takes reports whether op may be part of a cluster: it has a form in ptx, and
 // its operands broadcast in a way that a kernel reads.
@@ -54,7 +71,7 @@ func takes(op *ir.Op) bool {
 		if _, ok := dtypes[v.Type.DType]; !ok || !v.Type.Ranked {
 			return false
 		}
-		if _, _, _, ok := broadcast(v.Type, out); !ok {
+		if _, ok := broadcast(v.Type, out); !ok {
 			return false
 		}
 	}
@@ -62,63 +79,69 @@ func takes(op *ir.Op) bool {
 	return k.try(op)
 }
 
-// broadcast says how an operand's elements belong to those of a result: all of
-// them, one, or a run of axes that follow one another, of c elements with inner
-// elements of the result to each.
-func broadcast(in, out ir.Type) (b ptx.Broadcast, c, inner ir.Dim, ok bool) {
-	one := ir.Const(1)
-	r := out.Rank()
-	shift := r - in.Rank()
+// place says which element of an operand belongs to an element of the result,
+// see ptx.Broadcast. Row has a count; Channel count and inner; Gap has count runs of
+// inner elements, each for gap elements of the result.
+type place struct {
+	kind              ptx.Broadcast
+	count, inner, gap ir.Dim
+}
+
+// broadcast finds the place of an operand. It goes by runs of axes that the
+// operand has (k) or repeats (r); axes of one element are in any run.
+func broadcast(in, out ir.Type) (place, bool) {
+	shift := out.Rank() - in.Rank()
 	if shift < 0 {
-		return 0, one, one, false
+		return place{}, false
 	}
-	same, first, last := true, -1, -1
+	runs := ""
+	var sizes []ir.Dim
 	for i, d := range out.Dims {
-		has := one
+		has := ir.Const(1)
 		if i >= shift {
 			has = in.Dims[i-shift]
 		}
+		kind := "k"
 		switch {
-		case !has.Equal(d) && !has.IsInt(1):
-			return 0, one, one, false
-		case !has.IsInt(1):
-			if first < 0 {
-				first = i
-			}
-			last = i
+		case d.IsInt(1) && has.IsInt(1):
+			continue
+		case has.IsInt(1):
+			kind = "r"
+		case !has.Equal(d):
+			return place{}, false
 		}
-		same = same && has.Equal(d)
-	}
-	switch {
-	case same:
-		return ptx.Full, one, one, true
-	case first < 0:
-		return ptx.Scalar, one, one, true
-	}
-	c, inner = one, one
-	for i, d := range out.Dims {
-		switch {
-		case i > last:
-			inner = inner.Mul(d)
-		case i >= first && i >= shift && in.Dims[i-shift].Equal(d):
-			c = c.Mul(d)
-		case i >= first:
-			return 0, one, one, false // a hole in the run
+		if !strings.HasSuffix(runs, kind) {
+			runs += kind
+			sizes = append(sizes, ir.Const(1))
 		}
+		sizes[len(sizes)-1] = sizes[len(sizes)-1].Mul(d)
 	}
-	if inner.IsInt(1) {
-		return ptx.Row, c, one, true
+	size := func(fromEnd int) ir.Dim { return sizes[len(sizes)-fromEnd] }
+	switch runs {
+	case "", "k":
+		return place{kind: ptx.Full}, true
+	case "r":
+		return place{kind: ptx.Scalar}, true
+	case "rk":
+		return place{kind: ptx.Row, count: size(1)}, true
+	case "kr", "rkr":
+		return place{kind: ptx.Channel, count: size(2), inner: size(1)}, true
+	case "krk", "rkrk":
+		return place{kind: ptx.Gap, count: size(3), inner: size(1), gap: size(2).Mul(size(1))}, true
 	}
-	return ptx.Channel, c, inner, true
+	return place{}, false
 }
 
-// Build makes the kernel of a fused op.
+// Build makes the kernel of a fused op, or of a pointwise op that stands alone.
 func Build(op *ir.Op, name string) (*Cluster, error) {
-	body := op.Region(ops.FusedRegion)
-	if body == nil || op.NumResults() == 0 {
+	list, args, results := []*ir.Op{op}, op.Operands(), op.Results()
+	if body := op.Region(ops.FusedRegion); body != nil {
+		list, args, results = slices.Collect(body.Ops()), body.Args, body.Results()
+	}
+	if len(results) == 0 {
 		return nil, fmt.Errorf("%s is no cluster", ops.Describe(op))
 	}
-	c := &Cluster{Kernel: &ptx.Kernel{Name: name}, Shape: op.Result(0).Type, R: ir.Const(1), C: ir.Const(1), Inner: ir.Const(1)}
+	c := &Cluster{Kernel: &ptx.Kernel{Name: name}, Shape: op.Result(0).Type}
 	for _, r := range op.Results() {
 		if !sameDims(r.Type, c.Shape) {
 			return nil, fmt.Errorf("%s: results of two shapes, %s and %s", ops.Describe(op), c.Shape, r.Type)
@@ -126,29 +149,30 @@ func Build(op *ir.Op, name string) (*Cluster, error) {
 	}
 	k := &building{kernel: c.Kernel, values: map[*ir.Value]int{}, constants: map[*ir.Value]*ir.Data{}}
 	for i, v := range op.Operands() {
-		arg := body.Args[i]
+		arg := args[i]
+		if arg == nil {
+			continue // left out
+		}
 		if d := v.Data(); d != nil && d.Len() == 1 && d.DType != tensor.Bool {
 			k.constants[arg] = d
 			continue
 		}
-		b, count, inner, ok := broadcast(v.Type, c.Shape)
+		at, ok := broadcast(v.Type, c.Shape)
 		t, known := dtypes[v.Type.DType]
 		if !ok || !known {
 			return nil, fmt.Errorf("%s: operand %d, %s, does not broadcast to %s as a kernel reads it", ops.Describe(op), i, v.Type, c.Shape)
 		}
-		switch {
-		case b == ptx.Row && (c.R.IsInt(1) || c.R.Equal(count)):
-			c.R = count
-		case b == ptx.Channel && (c.C.IsInt(1) && c.Inner.IsInt(1) || c.C.Equal(count) && c.Inner.Equal(inner)):
-			c.C, c.Inner = count, inner
-		case b == ptx.Row || b == ptx.Channel:
+		switch p := &c.places[at.kind]; {
+		case p.kind == ptx.Full:
+			*p = at
+		case !p.count.Equal(at.count) || !p.inner.Equal(at.inner) || !p.gap.Equal(at.gap):
 			return nil, fmt.Errorf("%s: vectors along more axes than a kernel reads", ops.Describe(op))
 		}
 		k.values[arg] = len(c.Kernel.Inputs)
-		c.Kernel.Inputs = append(c.Kernel.Inputs, ptx.Input{Type: t, Broadcast: b})
+		c.Kernel.Inputs = append(c.Kernel.Inputs, ptx.Input{Type: t, Broadcast: at.kind})
 		c.Operands = append(c.Operands, i)
 	}
-	for inner := range body.Ops() {
+	for _, inner := range list {
 		if inner.Name == ir.YieldName {
 			continue
 		}
@@ -166,7 +190,7 @@ func Build(op *ir.Op, name string) (*Cluster, error) {
 		}
 		k.values[inner.Result(0)] = v
 	}
-	for _, v := range body.Results() {
+	for _, v := range results {
 		c.Kernel.Outputs = append(c.Kernel.Outputs, k.value(v))
 	}
 	if k.err != nil {
@@ -188,10 +212,16 @@ func sameDims(a, b ir.Type) bool {
 }
 
 // scalar is the one element of a constant.
-func scalar(d *ir.Data) (float32, error) {
+func scalar(d *ir.Data) (f float32, n int64, err error) {
 	t, err := d.Tensor()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return float32(ref.Float64s(t)[0]), nil
+	switch t.DType {
+	case tensor.Int64:
+		n = tensor.Of[int64](t)[0]
+	case tensor.Int32:
+		n = int64(tensor.Of[int32](t)[0])
+	}
+	return float32(ref.Float64s(t)[0]), n, nil
 }

@@ -50,11 +50,13 @@ func (k *building) value(v *ir.Value) int {
 	if d == nil {
 		return k.fail("a value from outside the cluster")
 	}
-	f, err := scalar(d)
+	f, whole, err := scalar(d)
 	if err != nil {
 		k.err = errors.Join(k.err, err)
 	}
-	n := k.constant(dtypes[v.Type.DType], f)
+	n := k.do(ptx.Const, dtypes[v.Type.DType])
+	last := &k.kernel.Body[len(k.kernel.Body)-1]
+	last.Value, last.Int = f, whole
 	k.values[v] = n
 	return n
 }
@@ -66,7 +68,10 @@ func (k *building) do(op ptx.Op, t ptx.Type, args ...int) int {
 
 func (k *building) constant(t ptx.Type, v float32) int {
 	n := k.do(ptx.Const, t)
-	k.kernel.Body[len(k.kernel.Body)-1].Value = v
+	last := &k.kernel.Body[len(k.kernel.Body)-1]
+	if last.Value, last.Int = v, int64(v); (t == ptx.I32 || t == ptx.I64) && float32(last.Int) != v {
+		return k.fail("the number %v among integers", v)
+	}
 	return n
 }
 
@@ -118,6 +123,12 @@ func init() {
 		"Tanh": straight(ptx.Tanh), "Erf": straight(ptx.Erf), "Sigmoid": straight(ptx.Sigmoid),
 		"Less": straight(ptx.Less), "LessOrEqual": straight(ptx.LessEqual), "Greater": straight(ptx.Greater), "GreaterOrEqual": straight(ptx.GreaterOrEqual),
 		"Equal": straight(ptx.Equal), "And": straight(ptx.And), "Or": straight(ptx.Or), "Not": straight(ptx.Not), "Where": straight(ptx.Select),
+		"IsNaN": straight(ptx.IsNaN),
+		"Xor": func(k *building, op *ir.Op) int {
+			a, b := k.value(op.Operand(0)), k.value(op.Operand(1))
+			both := k.do(ptx.And, ptx.Bool, a, b)
+			return k.do(ptx.And, ptx.Bool, k.do(ptx.Or, ptx.Bool, a, b), k.do(ptx.Not, ptx.Bool, both))
+		},
 		"Cast": straight(ptx.Cast), "Min": folded(ptx.Min), "Max": folded(ptx.Max), "Sum": folded(ptx.Add),
 		"Relu": of(func(k *building, op *ir.Op, t ptx.Type, x int) int { return k.do(ptx.Max, t, x, k.constant(t, 0)) }),
 		"Reciprocal": of(func(k *building, op *ir.Op, t ptx.Type, x int) int {
@@ -193,7 +204,7 @@ func pow(k *building, op *ir.Op) int {
 	if d == nil || d.Len() != 1 || d.DType != tensor.Float32 {
 		return k.fail("an exponent that is no constant")
 	}
-	switch e, _ := scalar(d); e {
+	switch e, _, _ := scalar(d); e {
 	case 0.5:
 		return k.do(ptx.Sqrt, t, x)
 	case 1:
