@@ -70,8 +70,8 @@ func TestMeasure(t *testing.T) {
 // Layers that overflow stay in float32, and so do those that a choice names; a constant beyond the type keeps "mask" there in any case.
 func TestChoices(t *testing.T) {
 	for options, want := range map[string][]string{
-		"keep-worst=1":     {"mask", "root", "square"},
-		"keep-worst=3":     {"mask", "root", "square", "tiny"},
+		"keep-worst=1":   {"mask", "root", "square"},
+		"keep-worst=3":   {"mask", "root", "square", "tiny"},
 		"keep-under=50":  {"mask", "root", "square", "tiny"},
 		"keep-under=200": {"mask", "root", "scale", "square", "tiny", "unmask"},
 	} {
