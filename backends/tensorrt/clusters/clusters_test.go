@@ -72,6 +72,7 @@ func fused(t *testing.T, o testenv.Oracle) (m *ir.Module, row string) {
 		}
 		return true
 	})
+	require.Zero(t, out, "%s has pointwise operators that no kernel takes", o.Model)
 	_, err = passes.NewPipeline(fuse.Pass(clusters.Target())).Run(passes.NewContext(t.Context()), m)
 	require.NoError(t, err)
 	return m, fmt.Sprintf("%-24s %9d %9d %9d", o.Model, all, unranked, out)
@@ -139,8 +140,8 @@ func TestEveryClusterOfTheModels(t *testing.T) {
 		require.NoError(t, os.WriteFile("testdata/clusters.txt", []byte(table), 0o644))
 		return
 	}
-	for line := range strings.Lines(table) {
-		require.Contains(t, kept, line, "HONE_FULL=1 go test ./backends/tensorrt/clusters -update writes it")
+	if testenv.Full() { // the counts are those of the passes of the day
+		require.Equal(t, kept, table, "HONE_FULL=1 go test ./backends/tensorrt/clusters -update writes it")
 	}
 }
 

@@ -3,6 +3,7 @@
 package cuda
 
 import (
+	"bytes"
 	"fmt"
 	"runtime"
 	"sync"
@@ -26,7 +27,7 @@ type driver struct {
 	primaryCtxRelease  func(dev int32) int32
 	ctxSetCurrent      func(ctx uintptr) int32
 	ctxSynchronize     func() int32
-	moduleLoadData     func(module *uintptr, image *byte) int32
+	moduleLoadDataEx   func(module *uintptr, image *byte, n uint32, options *uint32, values *uintptr) int32
 	moduleUnload       func(module uintptr) int32
 	moduleGetFunction  func(f *uintptr, module uintptr, name *byte) int32
 	memAlloc           func(ptr *uint64, bytes uint64) int32
@@ -38,7 +39,7 @@ type driver struct {
 	eventSynchronize   func(e uintptr) int32
 	eventElapsedTime   func(ms *float32, from, to uintptr) int32
 	eventDestroy       func(e uintptr) int32
-	launch             uintptr // cuLaunchKernel has too many arguments for RegisterFunc to be worth it
+	launchKernel       func(f uintptr, gridX, gridY, gridZ, blockX, blockY, blockZ, shared uint32, stream uintptr, params *unsafe.Pointer, extra uintptr) int32
 }
 
 // open loads the driver once.
@@ -47,30 +48,33 @@ var open = sync.OnceValues(func() (*driver, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: NVIDIA's driver library libcuda.so.1 is not installed", ErrNoGPU)
 	}
+	return bind(func(name string) (uintptr, error) { return purego.Dlsym(lib, name) })
+})
+
+// bind finds the functions and starts the driver.
+func bind(symbol func(name string) (uintptr, error)) (*driver, error) {
 	d := new(driver)
 	for name, f := range map[string]any{
 		"cuInit": &d.init, "cuGetErrorString": &d.getErrorString, "cuDeviceGetCount": &d.deviceGetCount, "cuDeviceGet": &d.deviceGet,
 		"cuDeviceGetName": &d.deviceGetName, "cuDeviceGetAttribute": &d.deviceGetAttribute, "cuDeviceTotalMem_v2": &d.deviceTotalMem,
 		"cuDevicePrimaryCtxRetain": &d.primaryCtxRetain, "cuDevicePrimaryCtxRelease_v2": &d.primaryCtxRelease, "cuCtxSetCurrent": &d.ctxSetCurrent,
-		"cuCtxSynchronize": &d.ctxSynchronize, "cuModuleLoadData": &d.moduleLoadData, "cuModuleUnload": &d.moduleUnload,
+		"cuCtxSynchronize": &d.ctxSynchronize, "cuModuleLoadDataEx": &d.moduleLoadDataEx, "cuModuleUnload": &d.moduleUnload,
 		"cuModuleGetFunction": &d.moduleGetFunction, "cuMemAlloc_v2": &d.memAlloc, "cuMemFree_v2": &d.memFree,
 		"cuMemcpyHtoD_v2": &d.memcpyHtoD, "cuMemcpyDtoH_v2": &d.memcpyDtoH, "cuEventCreate": &d.eventCreate, "cuEventRecord": &d.eventRecord,
 		"cuEventSynchronize": &d.eventSynchronize, "cuEventElapsedTime": &d.eventElapsedTime, "cuEventDestroy_v2": &d.eventDestroy,
+		"cuLaunchKernel": &d.launchKernel,
 	} {
-		p, err := purego.Dlsym(lib, name)
+		p, err := symbol(name)
 		if err != nil {
 			return nil, fmt.Errorf("libcuda.so.1 is too old: %w", err)
 		}
 		purego.RegisterFunc(f, p)
 	}
-	if d.launch, err = purego.Dlsym(lib, "cuLaunchKernel"); err != nil {
-		return nil, err
-	}
 	if err := d.check("cuInit", d.init(0)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoGPU, err)
 	}
 	return d, nil
-})
+}
 
 func (d *driver) check(what string, code int32) error {
 	if code == 0 {
@@ -149,6 +153,7 @@ type Kernel struct {
 	dev      int32
 	ctx, mod uintptr
 	entries  map[string]uintptr
+	log      []byte // of the driver's compiler
 }
 
 // Load makes a kernel ready on the first GPU: the driver compiles its text.
@@ -157,6 +162,10 @@ func Load(k *ptx.Kernel) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
+	return d.load(k)
+}
+
+func (d *driver) load(k *ptx.Kernel) (l *Kernel, err error) {
 	text, err := k.Text()
 	if err != nil {
 		return nil, err
@@ -165,38 +174,79 @@ func Load(k *ptx.Kernel) (*Kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Kernel{d: d, k: k, dev: dev, entries: map[string]uintptr{}}
+	l = &Kernel{d: d, k: k, dev: dev, entries: map[string]uintptr{}}
 	if err := d.check("cuDevicePrimaryCtxRetain", d.primaryCtxRetain(&l.ctx, dev)); err != nil {
 		return nil, err
 	}
-	defer l.enter()()
-	if err := d.check("cuModuleLoadData", d.moduleLoadData(&l.mod, cString(text))); err != nil {
-		d.primaryCtxRelease(dev)
-		return nil, err
+	defer func() {
+		if err != nil {
+			l.Close()
+			l = nil
+		}
+	}()
+	leave, err := l.enter()
+	if err != nil {
+		return l, err
+	}
+	defer leave()
+	if err := l.compile(text); err != nil {
+		return l, err
 	}
 	for _, name := range k.Entries() {
 		var f uintptr
-		if err := d.check("cuModuleGetFunction", d.moduleGetFunction(&f, l.mod, cString(name))); err != nil {
-			l.Close()
-			return nil, err
+		if err := d.check("cuModuleGetFunction "+name, d.moduleGetFunction(&f, l.mod, cString(name))); err != nil {
+			return l, err
 		}
 		l.entries[name] = f
 	}
 	return l, nil
 }
 
-// enter makes the context the current thread's until the returned function is called.
-func (l *Kernel) enter() (leave func()) {
-	runtime.LockOSThread()
-	l.d.ctxSetCurrent(l.ctx)
-	return runtime.UnlockOSThread
+// Numbers of CUjit_option.
+const (
+	jitErrorLogBuffer     = 5
+	jitErrorLogBufferSize = 6
+)
+
+// compile gives the driver the text. What it says of a text that it does not take is part of the error.
+func (l *Kernel) compile(text string) error {
+	l.log = make([]byte, 4096) // on the heap, where it stays in its place
+	options := []uint32{jitErrorLogBuffer, jitErrorLogBufferSize}
+	values := []uintptr{uintptr(unsafe.Pointer(&l.log[0])), uintptr(len(l.log))}
+	err := l.d.check("cuModuleLoadDataEx", l.d.moduleLoadDataEx(&l.mod, cString(text), uint32(len(options)), &options[0], &values[0]))
+	said, _, _ := bytes.Cut(l.log, []byte{0})
+	if err != nil && len(said) > 0 {
+		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(said))
+	}
+	return err
 }
 
-// Close takes the kernel off the GPU.
+// enter makes the context the current thread's until the returned function is called.
+func (l *Kernel) enter() (leave func(), err error) {
+	runtime.LockOSThread()
+	if err := l.d.check("cuCtxSetCurrent", l.d.ctxSetCurrent(l.ctx)); err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	return func() {
+		l.d.ctxSetCurrent(0)
+		runtime.UnlockOSThread()
+	}, nil
+}
+
+// Close takes the kernel off the GPU. A second time it does nothing.
 func (l *Kernel) Close() {
-	defer l.enter()()
-	l.d.moduleUnload(l.mod)
+	if l.ctx == 0 {
+		return
+	}
+	if leave, err := l.enter(); err == nil {
+		if l.mod != 0 {
+			l.d.moduleUnload(l.mod)
+		}
+		leave()
+	}
 	l.d.primaryCtxRelease(l.dev)
+	l.ctx, l.mod = 0, 0
 }
 
 func cString(s string) *byte { return &append([]byte(s), 0)[0] }
@@ -207,11 +257,18 @@ const block = 256
 // Run copies the inputs to the GPU, launches so many times, and copies the outputs back. It
 // returns the time of the fastest launch in milliseconds, by the GPU's own clock.
 func (l *Kernel) Run(s ptx.Shape, inputs [][]byte, times int) (outputs [][]byte, ms float32, err error) {
-	defer l.enter()()
 	sizes, err := l.k.Sizes(s, inputs)
 	if err != nil {
 		return nil, 0, err
 	}
+	if l.ctx == 0 {
+		return nil, 0, fmt.Errorf("kernel %q is closed", l.k.Name)
+	}
+	leave, err := l.enter()
+	if err != nil {
+		return nil, 0, err
+	}
+	defer leave()
 	var pointers []uint64
 	defer func() {
 		for _, p := range pointers {
@@ -253,13 +310,16 @@ func (l *Kernel) Run(s ptx.Shape, inputs [][]byte, times int) (outputs [][]byte,
 
 // launch starts all launches of a shape on the default stream and waits for them.
 func (l *Kernel) launch(s ptx.Shape, pointers []uint64) (ms float32, err error) {
-	var from, to uintptr
-	if err := l.d.check("cuEventCreate", max(l.d.eventCreate(&from, 0), l.d.eventCreate(&to, 0))); err != nil {
+	var events [2]uintptr
+	for i := range events {
+		if err := l.d.check("cuEventCreate", l.d.eventCreate(&events[i], 0)); err != nil {
+			return 0, err
+		}
+		defer l.d.eventDestroy(events[i])
+	}
+	if err := l.d.check("cuEventRecord", l.d.eventRecord(events[0], 0)); err != nil {
 		return 0, err
 	}
-	defer l.d.eventDestroy(from)
-	defer l.d.eventDestroy(to)
-	l.d.eventRecord(from, 0)
 	for _, launch := range l.k.Launches(s) {
 		numbers := s.Args(launch)
 		var params []unsafe.Pointer
@@ -270,17 +330,17 @@ func (l *Kernel) launch(s ptx.Shape, pointers []uint64) (ms float32, err error) 
 			params = append(params, unsafe.Pointer(&numbers[i]))
 		}
 		grid := (launch.Threads + block - 1) / block
-		code, _, _ := purego.SyscallN(l.d.launch, l.entries[launch.Entry], uintptr(grid), 1, 1, block, 1, 1, 0, 0,
-			uintptr(unsafe.Pointer(&params[0])), 0)
-		runtime.KeepAlive(params)
-		runtime.KeepAlive(numbers)
-		if err := l.d.check("cuLaunchKernel "+launch.Entry, int32(code)); err != nil {
+		code := l.d.launchKernel(l.entries[launch.Entry], uint32(grid), 1, 1, block, 1, 1, 0, 0, &params[0], 0)
+		if err := l.d.check("cuLaunchKernel "+launch.Entry, code); err != nil {
 			return 0, err
 		}
 	}
-	l.d.eventRecord(to, 0)
-	if err := l.d.check("cuEventSynchronize", l.d.eventSynchronize(to)); err != nil {
+	if err := l.d.check("cuEventRecord", l.d.eventRecord(events[1], 0)); err != nil {
 		return 0, err
 	}
-	return ms, l.d.check("cuEventElapsedTime", l.d.eventElapsedTime(&ms, from, to))
+	if err := l.d.check("cuEventSynchronize", l.d.eventSynchronize(events[1])); err != nil {
+		return 0, err
+	}
+	err = l.d.check("cuEventElapsedTime", l.d.eventElapsedTime(&ms, events[0], events[1]))
+	return ms, err
 }
