@@ -21,6 +21,7 @@ type Module struct{ entries map[string]*entry }
 
 type entry struct {
 	params []string
+	wide   []bool // of each, whether it has 64 bits
 	regs   int
 	code   []instruction
 }
@@ -45,7 +46,7 @@ type operand struct {
 
 var (
 	entryStart = regexp.MustCompile(`(?s)\.visible \.entry (\w+)\((.*?)\)\s*\{(.*?)\n\}`)
-	paramDecl  = regexp.MustCompile(`\.param \.u(?:32|64) (\w+)`)
+	paramDecl  = regexp.MustCompile(`\.param \.u(32|64) (\w+)`)
 	statement  = regexp.MustCompile(`^(?:@(%\w+) )?([\w.]+)(?: (.*))?$`)
 	memory     = regexp.MustCompile(`\[([%\w]+)(?:\+(\d+))?\]`)
 )
@@ -69,7 +70,8 @@ func Parse(text string) (*Module, error) {
 func parseEntry(params, body string) (*entry, error) {
 	e := &entry{}
 	for _, p := range paramDecl.FindAllStringSubmatch(params, -1) {
-		e.params = append(e.params, p[1])
+		e.params = append(e.params, p[2])
+		e.wide = append(e.wide, p[1] == "64")
 	}
 	p := &parser{names: map[string]int{}}
 	for line := range strings.SplitSeq(body, ";") {
@@ -170,6 +172,14 @@ func (p *parser) statement(line string) (in instruction, err error) {
 		return in, fmt.Errorf("%s is not among the operations that are known", in.name)
 	}
 	return in, nil
+}
+
+// Params says of each parameter of an entry whether it has 64 bits, which here are pointers.
+func (m *Module) Params(name string) []bool {
+	if e := m.entries[name]; e != nil {
+		return e.wide
+	}
+	return nil
 }
 
 // Launch runs an entry on blocks of threads. Parameters are uint32, or []byte for

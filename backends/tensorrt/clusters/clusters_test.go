@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/hone-ml/hone/backends/tensorrt/clusters"
+	"github.com/hone-ml/hone/backends/tensorrt/cuda"
 	"github.com/hone-ml/hone/codegen/ptx"
 	"github.com/hone-ml/hone/frontend/onnx"
 	"github.com/hone-ml/hone/internal/float16"
@@ -145,19 +146,63 @@ func TestEveryClusterOfTheModels(t *testing.T) {
 	}
 }
 
+// On a GPU the kernels of every model's clusters compute what Kernel.Run does, bit for bit.
+func TestGPUEveryCluster(t *testing.T) {
+	if _, err := cuda.Devices(); err != nil {
+		require.ErrorIs(t, err, cuda.ErrNoGPU)
+		t.Skipf("%s is skipped: %v", t.Name(), err)
+	}
+	done := map[string]bool{}
+	for _, o := range testenv.Oracles(t) {
+		m, _ := fused(t, o)
+		m.Main().Body.Walk(func(op *ir.Op) bool {
+			if op.Name != "hone.Fused" {
+				return true
+			}
+			c, err := clusters.Build(op, "cluster")
+			require.NoError(t, err)
+			text, err := c.Kernel.Text()
+			require.NoError(t, err)
+			if done[text] {
+				return true
+			}
+			done[text] = true
+			k, err := cuda.Load(c.Kernel)
+			require.NoError(t, err)
+			defer k.Close()
+			for _, s := range shapes {
+				inputs, want := example(t, c.Kernel, s)
+				got, _, err := k.Run(s, inputs, 1)
+				require.NoError(t, err)
+				require.Equal(t, want, got, "%s", text)
+			}
+			return true
+		})
+	}
+}
+
+// shapes are those that kernels are tried on: whole vectors, and none.
+var shapes = []ptx.Shape{{N: 96, R: 16, C: 3, Inner: 8, Gap: 48, GapInner: 8, GapOuter: 2}, {N: 45, R: 5, C: 3, Inner: 5, Gap: 15, GapInner: 5, GapOuter: 3}}
+
+// example makes inputs for a kernel, and what it makes of them.
+func example(t *testing.T, k *ptx.Kernel, s ptx.Shape) (inputs, want [][]byte) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	inputs = make([][]byte, len(k.Inputs))
+	for i := range inputs {
+		inputs[i] = make([]byte, s.N*k.Inputs[i].Type.Size())
+		fill(rng, inputs[i], k.Inputs[i].Type)
+	}
+	want, err := k.Run(s, inputs)
+	require.NoError(t, err)
+	return inputs, want
+}
+
 // requireSameText runs a kernel's text, both entries, on shapes of its own, beside Kernel.Run.
 func requireSameText(t *testing.T, k *ptx.Kernel, text string) {
 	m, err := ptxtest.Parse(text)
 	require.NoError(t, err)
-	rng := rand.New(rand.NewPCG(3, 4))
-	for _, s := range []ptx.Shape{{N: 96, R: 16, C: 3, Inner: 8, Gap: 48, GapInner: 8, GapOuter: 2}, {N: 45, R: 5, C: 3, Inner: 5, Gap: 15, GapInner: 5, GapOuter: 3}} {
-		inputs := make([][]byte, len(k.Inputs))
-		for i := range inputs {
-			inputs[i] = make([]byte, s.N*k.Inputs[i].Type.Size())
-			fill(rng, inputs[i], k.Inputs[i].Type)
-		}
-		want, err := k.Run(s, inputs)
-		require.NoError(t, err)
+	for _, s := range shapes {
+		inputs, want := example(t, k, s)
 		for _, l := range k.Launches(s) {
 			var params []any
 			for _, b := range inputs {

@@ -1,6 +1,14 @@
 // Package cuda launches kernels of package ptx on an NVIDIA GPU through
 // libcuda, which comes with the driver and is loaded at run time: no cgo, no
 // CUDA toolkit. It knows devices, memory and launches, and no model.
+//
+// Tests that need a GPU have GPU in their names and are skipped by name where
+// there is none. Where there is one, all of them run by
+//
+//	go test ./backends/tensorrt/... -run GPU -v
+//
+// What can be tested without is: the calls to the driver go through C to
+// functions of the same signatures, which keep memory and run the text.
 package cuda
 
 import (
@@ -16,6 +24,7 @@ type Device struct {
 	Name       string
 	Capability int // compute capability: 90 for 9.0
 	Memory     int64
+	Bandwidth  float64 // of the memory in GB/s; 0 where the driver does not tell
 }
 
 func (d Device) String() string {

@@ -121,6 +121,8 @@ func Devices() ([]Device, error) {
 const (
 	capabilityMajor = 75
 	capabilityMinor = 76
+	memoryClock     = 36 // kHz; two transfers each
+	memoryBusWidth  = 37 // bits
 )
 
 func (d *driver) describe(ordinal int32) (dev Device, handle int32, err error) {
@@ -128,7 +130,7 @@ func (d *driver) describe(ordinal int32) (dev Device, handle int32, err error) {
 		return dev, 0, err
 	}
 	var name [256]byte
-	var major, minor int32
+	var major, minor, clock, width int32
 	var memory uint64
 	for what, code := range map[string]int32{
 		"cuDeviceGetName":      d.deviceGetName(&name[0], int32(len(name)), handle),
@@ -143,7 +145,11 @@ func (d *driver) describe(ordinal int32) (dev Device, handle int32, err error) {
 	for end < len(name) && name[end] != 0 {
 		end++
 	}
-	return Device{string(name[:end]), int(10*major + minor), int64(memory)}, handle, nil
+	// Newer drivers no longer tell the clock.
+	if d.deviceGetAttribute(&clock, memoryClock, handle) != 0 || d.deviceGetAttribute(&width, memoryBusWidth, handle) != 0 {
+		clock = 0
+	}
+	return Device{string(name[:end]), int(10*major + minor), int64(memory), 2 * float64(clock) * 1e3 * float64(width) / 8 / 1e9}, handle, nil
 }
 
 // Kernel is a kernel that is loaded on a GPU.
