@@ -1,6 +1,7 @@
 package passes_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -94,6 +95,25 @@ func @main(%x: f32[4]) -> (z: f32[4]) {
 		done, _ := run(limit)
 		require.Equal(t, all[:limit], done)
 	}
+}
+
+// An interrupt ends a pass at its next change.
+func TestAnEndedContextEndsThePass(t *testing.T) {
+	m, err := ir.Parse("module @t opset=28\nfunc @main(%x: f32[4]) -> (z: f32[4]) {\n  %0 = Neg(%x) : f32[4]\n  %1 = Neg(%0) : f32[4]\n  return(%1)\n}", ir.ParseOptions{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	c := passes.NewContext(ctx)
+	pass := passes.Func("slow", func(c *passes.Context, m *ir.Module) (changed bool, err error) {
+		for op := range m.Main().Body.Ops() {
+			if _, err := c.Change("", op, func() error { cancel(); return nil }); err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+	_, err = passes.NewPipeline(pass).Run(c, m)
+	require.ErrorIs(t, err, context.Canceled)
+	require.Equal(t, 1, c.Applied)
 }
 
 // A pass that breaks the module is named, where passes are watched.

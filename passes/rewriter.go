@@ -25,12 +25,12 @@ type Rewriter struct {
 // new values take over the origins of those that they replace, and what is
 // known of their types. A nil value keeps a result that has no uses.
 //
-// It returns false where the counter forbids the change: then nothing has
-// been touched and build was not called. A match must be complete before
+// It returns false where the counter forbids the change, and an error where the
+// context has ended: then nothing has been touched and build was not called. A match must be complete before
 // Apply: build may fail only where the module itself is wrong.
 func (c *Context) Apply(rule string, op *ir.Op, also []*ir.Op, build func(r *Rewriter) []*ir.Value) (bool, error) {
-	if !c.allow(rule, op) {
-		return false, nil
+	if ok, err := c.allow(rule, op); !ok {
+		return false, err
 	}
 	r := &Rewriter{ctx: c, Builder: ir.Before(op)}
 	r.Loc = JoinLocs(append(slices.Clone(also), op)...)
@@ -59,8 +59,8 @@ func (c *Context) Apply(rule string, op *ir.Op, also []*ir.Op, build func(r *Rew
 // Change makes one change that is no replacement of an op's results: edit may
 // set operands, attributes and types, move and erase ops.
 func (c *Context) Change(rule string, op *ir.Op, edit func() error) (bool, error) {
-	if !c.allow(rule, op) {
-		return false, nil
+	if ok, err := c.allow(rule, op); !ok {
+		return false, err
 	}
 	if err := edit(); err != nil {
 		return false, fmt.Errorf("rule %s: %w", rule, err)
@@ -68,9 +68,13 @@ func (c *Context) Change(rule string, op *ir.Op, edit func() error) (bool, error
 	return true, nil
 }
 
-func (c *Context) allow(rule string, op *ir.Op) bool {
+// allow asks for one more change. A context that has ended ends the pass.
+func (c *Context) allow(rule string, op *ir.Op) (bool, error) {
+	if err := c.Err(); err != nil {
+		return false, err
+	}
 	if c.Limit >= 0 && c.Applied >= c.Limit {
-		return false
+		return false, nil
 	}
 	if c.OnApply != nil {
 		c.OnApply(Application{c.Applied, c.pass, rule, op})
@@ -79,7 +83,7 @@ func (c *Context) allow(rule string, op *ir.Op) bool {
 	if c.watch != nil {
 		c.watch[c.label(rule)]++
 	}
-	return true
+	return true, nil
 }
 
 func (c *Context) label(rule string) string {

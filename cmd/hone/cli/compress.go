@@ -119,7 +119,7 @@ func verifyInputs(cmd *cobra.Command, a *app, m *hone.Model, data string, in *in
 	}
 	batches, err := calibrate.Load(data, m.Module().Main().Body.Args)
 	if err != nil {
-		return nil, err
+		return nil, missingFile(data, err)
 	}
 	ins := map[string]*tensor.Tensor{}
 	for i, p := range ports {
