@@ -10,6 +10,22 @@ import (
 	_ "github.com/hone-ml/hone/passes/fold"
 )
 
+func init() {
+	passes.Register(passes.Spec{
+		Name: "fuse",
+		Help: "group what the CPU computes in one go: a product or reduction with the elementwise ops behind it, chains of elementwise ops",
+		Example: `func @main(%x: f32[N,3,8,8], %y: f32[N,1,8,8]) -> (z: f32[N,1,8,8]) {
+  %0 = const f32[1,3,1,1] [1.0, 2.0, 3.0]
+  %1 = Conv(%x, %0) : f32[N,1,8,8]
+  %2 = Add(%1, %y) : f32[N,1,8,8]
+  %3 = Relu(%2) : f32[N,1,8,8]
+  return(%3)
+}
+`,
+		New: func(passes.Options) (passes.Pass, error) { return fuse.Pass(table), nil },
+	})
+}
+
 // Pipeline returns the passes that bring a core module to the cpu level. The
 // level pipeline that optimizes the core comes before it. Weights that are
 // stored as codes stay codes, restored and packed when a session starts.
@@ -19,11 +35,11 @@ func Pipeline() *passes.Pipeline {
 		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
 		mustPass("dce", nil),
-		fuse.Pass(table), // the fused level is reached; what follows is how the CPU does it
+		mustPass("fuse", nil), // the fused level is reached; what follows is how the CPU does it
 		passes.Func("expand-recurrent", each(expandRecurrent)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
 		mustPass("dce", nil),
-		fuse.Pass(table), // what the recurrent layers became
+		mustPass("fuse", nil), // what the recurrent layers became
 		passes.Func("pack-weights", lowerAnchors),
 		passes.Func("pack-transposed", each(lowerTransposed)),
 		passes.Func("assign-layouts", assignLayouts),
