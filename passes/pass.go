@@ -69,6 +69,33 @@ type funcPass struct {
 func (f funcPass) Name() string                               { return f.name }
 func (f funcPass) Run(c *Context, m *ir.Module) (bool, error) { return f.run(c, m) }
 
+// EachBlock makes a Pass from what is done to the body of a function.
+func EachBlock(name string, visit func(ctx *Context, b *ir.Block) (bool, error)) Pass {
+	return Func(name, func(c *Context, m *ir.Module) (changed bool, err error) {
+		for _, f := range m.Funcs {
+			ok, err := visit(c, f.Body)
+			if changed = changed || ok; err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	})
+}
+
+// EachOp makes a Pass from what is done to an op of the body of a function, in
+// program order.
+func EachOp(name string, visit func(ctx *Context, op *ir.Op) (bool, error)) Pass {
+	return EachBlock(name, func(c *Context, b *ir.Block) (changed bool, err error) {
+		for op := range b.Ops() {
+			ok, err := visit(c, op)
+			if changed = changed || ok; err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	})
+}
+
 // Context goes with a pipeline through all its passes.
 type Context struct {
 	context.Context

@@ -15,7 +15,7 @@ import (
 func init() {
 	for _, p := range []struct {
 		name, help, example string
-		body                func(*passes.Context, *ir.Block) (bool, error)
+		pass                passes.Pass
 	}{
 		{"recognize-attention", "put Attention together: softmax(q k' * scale + mask) v, heads split and joined around it", `func @main(%q: f32[N,S,4], %k: f32[N,T,4], %v: f32[N,T,4]) -> (y: f32[N,S,4]) {
   %0 = const i64[4] [0, 0, 2, 2]
@@ -35,12 +35,12 @@ func init() {
   %14 = Reshape(%13, %1) : f32[N,S,4]
   return(%14)
 }
-`, each(recognize)},
+`, passes.EachOp("recognize-attention", recognize)},
 		{"expand-attention", "take Attention without past and causal mask apart into MatMuls and a Softmax", `func @main(%q: f32[N,S,4], %k: f32[N,T,4], %v: f32[N,T,4], %m: f32[N,1,1,T]) -> (y: f32[N,S,4]) {
   %0 = Attention(%q, %k, %v, %m) {q_num_heads=2, kv_num_heads=2, scale=0.5} : f32[N,S,4]
   return(%0)
 }
-`, each(expand)},
+`, passes.EachOp("expand-attention", expand)},
 		{"merge-matmuls", "compute MatMuls of one input (queries, keys, values) as one, their biases with them", `func @main(%x: f32[N,S,2]) -> (y: f32[N,S,2]) {
   %0 = const f32[2,2] [0.0, 2.0, 3.0, -1.0]
   %1 = const f32[2,2] [1.0, 2.0, 3.0, -1.0]
@@ -51,32 +51,9 @@ func init() {
   %6 = Attention(%3, %4, %5) {q_num_heads=1, kv_num_heads=1} : f32[N,S,2]
   return(%6)
 }
-`, merge},
+`, passes.EachBlock("merge-matmuls", merge)},
 	} {
-		passes.Register(passes.Spec{Name: p.name, Help: p.help, Example: p.example, New: func(passes.Options) (passes.Pass, error) {
-			return passes.Func(p.name, func(c *passes.Context, m *ir.Module) (changed bool, err error) {
-				for _, f := range m.Funcs {
-					ok, err := p.body(c, f.Body)
-					if changed = changed || ok; err != nil {
-						return changed, err
-					}
-				}
-				return changed, nil
-			}), nil
-		}})
-	}
-}
-
-// each visits the ops of a block.
-func each(visit func(*passes.Context, *ir.Op) (bool, error)) func(*passes.Context, *ir.Block) (bool, error) {
-	return func(c *passes.Context, b *ir.Block) (changed bool, err error) {
-		for op := range b.Ops() {
-			ok, err := visit(c, op)
-			if changed = changed || ok; err != nil {
-				return changed, err
-			}
-		}
-		return changed, nil
+		passes.Register(passes.Spec{Name: p.name, Help: p.help, Example: p.example, New: func(passes.Options) (passes.Pass, error) { return p.pass, nil }})
 	}
 }
 

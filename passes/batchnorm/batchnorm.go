@@ -26,21 +26,7 @@ func init() {
   return(%6)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) {
-			return passes.Func("fold-batchnorm", func(c *passes.Context, m *ir.Module) (bool, error) {
-				changed := false
-				for _, f := range m.Funcs {
-					for op := range f.Body.Ops() {
-						ok, err := apply(c, op)
-						changed = changed || ok
-						if err != nil {
-							return changed, err
-						}
-					}
-				}
-				return changed, nil
-			}), nil
-		},
+		New: func(passes.Options) (passes.Pass, error) { return passes.EachOp("fold-batchnorm", apply), nil },
 	})
 }
 

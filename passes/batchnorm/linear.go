@@ -21,21 +21,7 @@ func init() {
   return(%3)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) {
-			return passes.Func("fold-scale", func(c *passes.Context, m *ir.Module) (bool, error) {
-				changed := false
-				for _, f := range m.Funcs {
-					for op := range f.Body.Ops() {
-						ok, err := foldScale(c, op)
-						changed = changed || ok
-						if err != nil {
-							return changed, err
-						}
-					}
-				}
-				return changed, nil
-			}), nil
-		},
+		New: func(passes.Options) (passes.Pass, error) { return passes.EachOp("fold-scale", foldScale), nil },
 	})
 }
 

@@ -18,19 +18,7 @@ func init() {
   return(%2)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) {
-			return passes.Func("dce", func(c *passes.Context, m *ir.Module) (bool, error) {
-				changed := false
-				for _, f := range m.Funcs {
-					ch, err := block(c, f.Body)
-					if err != nil {
-						return changed, err
-					}
-					changed = changed || ch
-				}
-				return changed, nil
-			}), nil
-		},
+		New: func(passes.Options) (passes.Pass, error) { return passes.EachBlock("dce", block), nil },
 	})
 }
 

@@ -22,19 +22,7 @@ func init() {
   return(%1)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) {
-			return passes.Func("sink-transposes", func(c *passes.Context, m *ir.Module) (bool, error) {
-				changed := false
-				for _, f := range m.Funcs {
-					ch, err := block(c, f.Body)
-					changed = changed || ch
-					if err != nil {
-						return changed, err
-					}
-				}
-				return changed, nil
-			}), nil
-		},
+		New: func(passes.Options) (passes.Pass, error) { return passes.EachBlock("sink-transposes", block), nil },
 	})
 }
 
