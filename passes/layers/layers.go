@@ -6,6 +6,7 @@ package layers
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,13 +45,19 @@ func opNames(op *ir.Op) []string {
 	return names
 }
 
-// Values returns the weights. They may be shared: do not write to them.
+// Values returns the weights, which are finite. They may be shared: do not write to them.
 func (l Layer) Values() ([]float32, error) {
 	t, err := l.Weight.Tensor()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ops.Describe(l.Op), err)
 	}
-	return tensor.Of[float32](t), nil
+	w := tensor.Of[float32](t)
+	for i, x := range w {
+		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
+			return nil, fmt.Errorf("%s: weight %d is %v: exclude the layer or look at the model", ops.Describe(l.Op), i, x)
+		}
+	}
+	return w, nil
 }
 
 // Replace makes the op read other weights, as one application of the rule.
@@ -69,21 +76,30 @@ func (l Layer) Replace(c *passes.Context, rule string, build func(b *ir.Builder)
 
 // Find returns the layers of the module in program order, those of regions
 // included, without the ones that skip matches. A pattern that matches no
-// layer is an error: it is a name misspelt.
+// layer is an error: it is a name misspelt. So is a model that is compressed
+// already, or that has no layers.
 func Find(m *ir.Module, skip Patterns) ([]Layer, error) {
 	if m.Level != ir.Core {
 		return nil, fmt.Errorf("weights can be compressed at the core level only, this module is %s", m.Level)
 	}
+	if op := Compressed(m); op != nil {
+		return nil, fmt.Errorf("the model is quantized already, or its weights are stored as codes, at %s: start from the float model", ops.Describe(op))
+	}
 	var found []Layer
+	any := false
 	used := make([]bool, len(skip))
 	for _, f := range m.Funcs {
 		f.Body.Walk(func(op *ir.Op) bool {
 			l, ok := Of(op)
+			any = any || ok
 			if ok && !skip.match(l.Names(), used) {
 				found = append(found, l)
 			}
 			return true
 		})
+	}
+	if !any {
+		return nil, fmt.Errorf("the model has no layer with constant float32 weights (Conv, ConvTranspose, Gemm, MatMul)")
 	}
 	for i, u := range used {
 		if !u {
@@ -91,6 +107,47 @@ func Find(m *ir.Module, skip Patterns) ([]Layer, error) {
 		}
 	}
 	return found, nil
+}
+
+// Compressed returns the first op that computes with codes, or restores weights
+// from them; nil for a float model.
+func Compressed(m *ir.Module) (first *ir.Op) {
+	for _, f := range m.Funcs {
+		f.Body.Walk(func(op *ir.Op) bool {
+			switch op.Name {
+			case "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger":
+				first = op
+			case "Conv", "ConvTranspose", "Gemm", "MatMul":
+				if decoded(op.Operand(WeightOperand)) {
+					first = op
+				}
+			}
+			return first == nil
+		})
+	}
+	return first
+}
+
+// decoded reports whether v comes from codes, through ops of which one operand
+// at most is not a constant.
+func decoded(v *ir.Value) bool {
+	for v != nil && v.Def() != nil && v.Data() == nil {
+		op := v.Def()
+		if ops.Decodes(op) && op.Operand(0).Data() != nil {
+			return true
+		}
+		v = nil
+		for _, o := range op.Operands() {
+			if o == nil || o.Data() != nil {
+				continue
+			}
+			if v != nil {
+				return false
+			}
+			v = o
+		}
+	}
+	return false
 }
 
 // Of returns the layer that op is, if it is one.

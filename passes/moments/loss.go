@@ -23,6 +23,7 @@ type eliminated struct {
 	v    []float64 // size x size
 	w    []float64 // outputs x size; what is last is added to the bias
 	gone []bool
+	loss []float64 // of each channel; nil when it must be computed
 }
 
 // Eliminate begins with all channels of a layer that has the weights w.
@@ -78,26 +79,35 @@ func (b *block) square(row []float64) (sum float64) {
 // Add adds to losses what each channel that is left costs, over the sum of
 // squares of the layer's outputs. Factor channels count as one.
 func (e *Elimination) Add(losses []float64, factor int) {
-	outputs := e.m.layer.Weight.Shape[e.m.layer.Out]
-	y := make([]float64, e.m.places)
 	for _, b := range e.blocks {
-		for c := range b.gone {
-			if b.gone[c] {
-				continue
-			}
-			// With G the entries of the channel: the sum of w_G' (V_GG)^-1 w_G.
-			entries, l := b.entries(e.m, c), b.factor(e.m, c)
-			p, sum := len(entries), 0.0
-			for o := range outputs {
-				row := b.w[o*b.size:]
-				for i, k := range entries {
-					y[i] = (row[k] - dot(l[i*p:i*p+i], y[:i])) / l[i*p+i]
-					sum += y[i] * y[i]
-				}
-			}
-			losses[(b.from+c)/factor] += sum / max(e.energy, math.SmallestNonzeroFloat64)
+		if b.loss == nil {
+			b.loss = b.losses(e.m)
+		}
+		for c, x := range b.loss {
+			losses[(b.from+c)/factor] += x / max(e.energy, math.SmallestNonzeroFloat64)
 		}
 	}
+}
+
+// losses computes, with G the entries of a channel and V the inverse moments,
+// the sum of w_G' (V_GG)^-1 w_G over all outputs.
+func (b *eliminated) losses(m *Moments) []float64 {
+	losses, y := make([]float64, len(b.gone)), make([]float64, m.places)
+	for c, gone := range b.gone {
+		if gone {
+			continue
+		}
+		entries, l := b.entries(m, c), b.factor(m, c)
+		p := len(entries)
+		for at := 0; at < len(b.w); at += b.size {
+			row := b.w[at : at+b.size]
+			for i, k := range entries {
+				y[i] = (row[k] - dot(l[i*p:i*p+i], y[:i])) / l[i*p+i]
+				losses[c] += y[i] * y[i]
+			}
+		}
+	}
+	return losses
 }
 
 func (b *eliminated) entries(m *Moments, channel int) []int {
@@ -155,7 +165,7 @@ func (e *Elimination) Remove(channel int) {
 				b.v[i*n+k], b.v[k*n+i] = 0, 0
 			}
 		}
-		b.gone[channel-b.from] = true
+		b.gone[channel-b.from], b.loss = true, nil
 	}
 }
 

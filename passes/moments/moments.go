@@ -23,7 +23,7 @@ import (
 // Weights of one output are looked at in blocks of so many, whole channels each,
 // as if those of different blocks were independent: it bounds time and memory,
 // which grow with the third and the second power.
-const maxEntries = 1152
+const maxEntries = 576
 
 // maxWork bounds the multiplications that a block's moments take, as long as
 // there are as many input vectors as entries.

@@ -63,7 +63,16 @@ func newPass(o passes.Options) (passes.Pass, error) {
 	if o["scope"] == "weights" {
 		run = p.weights
 	}
-	return passes.Func("precision", run), nil
+	return passes.Func("precision", func(c *passes.Context, m *ir.Module) (bool, error) {
+		if op := layers.Compressed(m); op != nil {
+			c.Note("warning: the model is quantized already, or its weights are stored as codes, at %s: only what is float32 is converted", ops.Describe(op))
+		}
+		changed, err := run(c, m)
+		if err == nil && !changed {
+			c.Note("warning: nothing was converted: no operator or weight is in float32 and fits %s", p.to)
+		}
+		return changed, err
+	}), nil
 }
 
 // weights stores every large constant in the type, behind a Cast.

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
@@ -134,10 +136,6 @@ func (g *graph) rankByError(c *passes.Context, m *ir.Module, spaces []*space, o 
 	if len(batches) == 0 {
 		return nil, fmt.Errorf("importance=error needs calibration data: name a folder of .npy inputs")
 	}
-	type eliminating struct {
-		*moments.Elimination
-		factor int
-	}
 	by, blind := map[*space][]eliminating{}, map[*space]bool{}
 	readers, found := g.readers(m, func(s *space) bool { return slices.Contains(spaces, s) })
 	err := moments.Each(c, m, found, batches, func(l layers.Layer, mo *moments.Moments) error {
@@ -157,39 +155,65 @@ func (g *graph) rankByError(c *passes.Context, m *ir.Module, spaces []*space, o 
 	if err != nil {
 		return nil, err
 	}
-	var all []unit
-	for _, s := range spaces {
+	ranked := make([][]unit, len(spaces))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, s := range spaces {
 		if blind[s] || len(by[s]) == 0 {
 			continue
 		}
-		most := s.size - int(math.Ceil(max(1, keepAtLeast*float64(s.size))))
-		var order []int
-		cost, gone := make([]float64, s.size), make([]bool, s.size)
-		for range most {
-			losses := make([]float64, s.size)
-			for _, e := range by[s] {
-				e.Add(losses, e.factor)
+		slots <- struct{}{}
+		wg.Go(func() {
+			order, cost := eliminate(s, by[s])
+			work := g.workOf(s) / float64(s.size)
+			ranked[i] = units(s, order, o.multiple, func(ch int) float64 { return cost[ch] / work })
+			<-slots
+		})
+	}
+	wg.Wait()
+	all := slices.Concat(ranked...)
+	sortUnits(all)
+	return all, nil
+}
+
+// eliminating is a layer that loses channels of its space, factor inputs each.
+type eliminating struct {
+	*moments.Elimination
+	factor int
+}
+
+// steps is in how many steps a space loses its channels at least: those of one
+// step are judged without each other.
+const steps = 64
+
+// eliminate takes the channels of a space away, as far as it may lose them, and
+// returns their order and what each cost when it went.
+func eliminate(s *space, readers []eliminating) (order []int, cost []float64) {
+	most := s.size - int(math.Ceil(max(1, keepAtLeast*float64(s.size))))
+	cost, gone := make([]float64, s.size), make([]bool, s.size)
+	for len(order) < most {
+		losses := make([]float64, s.size)
+		for _, r := range readers {
+			r.Add(losses, r.factor)
+		}
+		var left []int
+		for ch := range s.size {
+			if !gone[ch] {
+				left = append(left, ch)
 			}
-			best := -1
-			for ch, x := range losses {
-				if !gone[ch] && (best < 0 || x < losses[best]) {
-					best = ch
-				}
-			}
-			gone[best], cost[best] = true, losses[best]
-			order = append(order, best)
-			for _, e := range by[s] {
-				for i := range e.factor {
-					e.Remove(best*e.factor + i)
+		}
+		slices.SortStableFunc(left, func(a, b int) int { return cmp.Compare(losses[a], losses[b]) })
+		for _, ch := range left[:min(max(1, s.size/steps), most-len(order))] {
+			gone[ch], cost[ch] = true, losses[ch]
+			order = append(order, ch)
+			for _, r := range readers {
+				for i := range r.factor {
+					r.Remove(ch*r.factor + i)
 				}
 			}
 		}
-		work := g.workOf(s) / float64(s.size)
-		all = append(all, units(s, order, o.multiple, func(ch int) float64 { return cost[ch] / work })...)
-		delete(by, s)
 	}
-	sortUnits(all)
-	return all, nil
+	return order, cost
 }
 
 // readers returns the layers of the main function that sum over the channels

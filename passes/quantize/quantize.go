@@ -15,7 +15,6 @@ import (
 
 	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
-	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/layers"
 )
@@ -83,17 +82,11 @@ func newPass(o passes.Options) (passes.Pass, error) {
 func (p *pass) Name() string { return "quantize" }
 
 func (p *pass) Run(c *passes.Context, m *ir.Module) (bool, error) {
-	if op := quantized(m); op != nil {
-		return false, fmt.Errorf("the model is quantized already, at %s: start from the float model", ops.Describe(op))
-	}
 	found, err := layers.Find(m, p.Exclude)
 	if err != nil {
 		return false, err
 	}
 	found = slices.DeleteFunc(found, func(l layers.Layer) bool { return p.Skip != nil && p.Skip(l.Op) })
-	if len(found) == 0 {
-		return false, fmt.Errorf("the model has no layer with constant float32 weights to quantize (Conv, ConvTranspose, Gemm, MatMul)")
-	}
 	switch p.Mode {
 	case "static":
 		return p.static(c, m, found)
@@ -101,18 +94,4 @@ func (p *pass) Run(c *passes.Context, m *ir.Module) (bool, error) {
 		return p.dynamic(c, found)
 	}
 	return p.weightOnly(c, found)
-}
-
-// quantized returns the first op of a quantized model, nil for a float one.
-func quantized(m *ir.Module) (first *ir.Op) {
-	for _, f := range m.Funcs {
-		f.Body.Walk(func(op *ir.Op) bool {
-			switch op.Name {
-			case "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger":
-				first = op
-			}
-			return first == nil
-		})
-	}
-	return first
 }

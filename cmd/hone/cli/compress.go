@@ -79,10 +79,22 @@ func (x compressor) command(a *app) *cobra.Command {
 			if err := onnx.WriteFile(cmd.Context(), out, small.Module(), onnx.ExportOptions{}); err != nil {
 				return err
 			}
+			a.work.at("comparing with the original")
+			after, report, err := readBack(cmd, m, out, verify)
+			if err != nil {
+				return err
+			}
+			defer after.Close()
+			a.work.at("")
 			for _, n := range ctx.Notes {
 				fmt.Fprintln(a.out, n)
 			}
-			return beforeAfter(cmd, a, m, out, page, verify)
+			if page != "" {
+				if err := writePage(cmd.Context(), page, answersPage(cmd.Name(), m, after, report)); err != nil {
+					return err
+				}
+			}
+			return beforeAfter(a, m, after, report, verify)
 		},
 	}
 	c.Flags().StringVarP(&out, "output", "o", "", "the ONNX `FILE` to write")
@@ -128,36 +140,40 @@ func verifyInputs(cmd *cobra.Command, a *app, m *hone.Model, data string, in *in
 	return ins, nil
 }
 
-// beforeAfter reads the file that was written, runs it beside the original,
-// and shows what became of the model.
-func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path, page string, inputs map[string]*tensor.Tensor) error {
+// readBack reads the file that was written, and runs it beside the original.
+func readBack(cmd *cobra.Command, before *hone.Model, path string, inputs map[string]*tensor.Tensor) (*hone.Model, *hone.Report, error) {
 	after, err := hone.Open(path)
 	if err != nil {
-		return fmt.Errorf("reading back: %w", err)
+		return nil, nil, fmt.Errorf("reading back: %w", err)
 	}
-	defer after.Close()
-	a.work.at("comparing with the original")
 	r, err := hone.Verify(cmd.Context(), before, after, inputs, hone.VerifyOptions{})
 	if err != nil {
-		return err
+		after.Close()
+		return nil, nil, err
 	}
-	if page != "" {
-		if err := writePage(cmd.Context(), page, answersPage(cmd.Name(), before, after, r)); err != nil {
-			return err
-		}
-	}
+	return after, r, nil
+}
+
+// beforeAfter shows what became of a model.
+func beforeAfter(a *app, before, after *hone.Model, r *hone.Report, inputs map[string]*tensor.Tensor) error {
+	was, is := before.Bytes(), fileSize(after.Path())
 	x, y := hone.Summarize(before.Module()), hone.Summarize(after.Module())
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tbefore\tafter\t\t")
-	fmt.Fprintf(w, "size\t%s\t%s\t%.3f x\t\n", size(before.Bytes()), size(fileSize(path)), float64(fileSize(path))/float64(max(before.Bytes(), 1)))
+	fmt.Fprintf(w, "size\t%s\t%s\t%.3f x\t\n", size(was), size(is), float64(is)/float64(max(was, 1)))
 	fmt.Fprintf(w, "operators\t%d\t%d\t\t\n", passes.CountOps(before.Module()), passes.CountOps(after.Module()))
 	fmt.Fprintf(w, "parameters\t%d\t%d\t\t\n", x.Parameters, y.Parameters)
 	fmt.Fprintf(w, "zero weights\t%.1f %%\t%.1f %%\t\t\n", 100*zeros(before.Module()), 100*zeros(after.Module()))
-	p, q := macs(before.Module()), macs(after.Module())
-	fmt.Fprintf(w, "MACs at batch 1\t%.4g\t%.4g\t%.3f x\t\n", p, q, q/max(p, 1))
+	p, q := flops(before.Module(), inputs), flops(after.Module(), inputs)
+	fmt.Fprintf(w, "FLOPs\t%.4g\t%.4g\t%.3f x\t\n", p, q, q/max(p, 1))
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	var on []string
+	for _, p := range hone.Inputs(before.Module()) {
+		on = append(on, fmt.Sprintf("%s %s", p.Name, inputs[p.Name]))
+	}
+	fmt.Fprintf(a.out, "for %s:\n", strings.Join(on, ", "))
 	w = tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "output\tmax abs error\tSNR dB\tcosine\tsame top-1\t")
 	for _, o := range r.Outputs {
@@ -166,25 +182,31 @@ func beforeAfter(cmd *cobra.Command, a *app, before *hone.Model, path, page stri
 	return w.Flush()
 }
 
-// macs counts the multiply-accumulates, every size that is not known taken as
-// one.
-func macs(m *ir.Module) float64 {
-	sum := ir.Const(0)
+// flops counts multiplications and additions of products and convolutions for
+// the inputs, every size that they leave open taken as one.
+func flops(m *ir.Module, inputs map[string]*tensor.Tensor) float64 {
+	sum, vals := ir.Const(0), map[string]int64{}
 	for _, f := range m.Funcs {
 		f.Body.Walk(func(op *ir.Op) bool {
 			sum = sum.Add(ops.MACs(op))
 			return true
 		})
 	}
-	vals := map[string]int64{}
 	for _, s := range sum.Symbols() {
 		vals[s] = 1
+	}
+	for _, p := range hone.Inputs(m) {
+		for i, d := range p.Type.Dims {
+			if s := d.Symbols(); len(s) == 1 && d.Equal(ir.Sym(s[0])) && inputs[p.Name] != nil && i < len(inputs[p.Name].Shape) {
+				vals[s[0]] = int64(inputs[p.Name].Shape[i])
+			}
+		}
 	}
 	n, err := sum.Eval(vals)
 	if err != nil {
 		return 0
 	}
-	return float64(n)
+	return 2 * float64(n)
 }
 
 // zeros is the share of float weights of products and convolutions that are

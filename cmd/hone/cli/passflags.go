@@ -132,11 +132,13 @@ func (f *passFlags) context(cmd *cobra.Command, a *app) *passes.Context {
 // passes returns a context whose passes are told as stages of work.
 func (a *app) passes(cmd *cobra.Command) *passes.Context {
 	c := passes.NewContext(cmd.Context())
+	name := ""
 	c.Around = func(p passes.Pass, _ *ir.Module, done, _ bool) error {
-		if !done {
-			a.work.at("pass " + p.Name())
+		if name = p.Name(); !done {
+			a.work.at("pass " + name)
 		}
 		return nil
 	}
+	c.Progress = func(done float64) { a.work.part("pass "+name, done) }
 	return c
 }

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,7 +45,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Setup: setUp,
-		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"usage": usage, "truncate": truncate},
+		Cmds:      map[string]func(*testscript.TestScript, bool, []string){"usage": usage, "truncate": truncate, "bad": badCalibration},
 		Condition: func(name string) (bool, error) { return has(t.Context(), name) },
 	})
 }
@@ -59,6 +61,27 @@ func has(ctx context.Context, name string) (bool, error) {
 		return err == nil, nil
 	}
 	return false, fmt.Errorf("a script asks for %q", name)
+}
+
+// badCalibration COMMAND [flags] runs a compressing command on data that it has
+// to refuse, and looks for the reason.
+func badCalibration(ts *testscript.TestScript, _ bool, args []string) {
+	for _, c := range []struct{ path, says string }{
+		{"nowhere", "calibration data: .*nowhere: no such file"},
+		{"none", "calibration data: none holds no .npy files"},
+		{"empty.npy", `input "image": empty.npy: `},
+		{"text.npy", `input "image": text.npy: `},
+		{"nan.npy", "nan.npy: element 5 is NaN: calibration needs finite inputs"},
+		{"wide.npy", `wide.npy: holds f32\[1,1,9,9\], the model takes f32\[N,1,8,8\]`},
+	} {
+		full := append([]string{args[0], "digits.onnx", "-o", "keep.onnx", "--calibration", c.path}, args[1:]...)
+		if err := ts.Exec("hone", full...); err == nil {
+			ts.Fatalf("%v takes %s", args, c.path)
+		}
+		if said := ts.ReadFile("stderr"); !regexp.MustCompile(c.says).MatchString(said) {
+			ts.Fatalf("%v with %s says %q, not %q", args, c.path, said, c.says)
+		}
+	}
 }
 
 // truncate FILE SIZE cuts a file short.
@@ -106,7 +129,16 @@ func setUp(env *testscript.Env) error {
 	if err := png.Encode(&asPng, picture); err != nil {
 		return err
 	}
+	broken := one.Clone()
+	tensor.Of[float32](broken)[5] = float32(math.NaN())
+	var nan, wide bytes.Buffer
+	for b, t := range map[*bytes.Buffer]*tensor.Tensor{&nan: broken, &wide: tensor.New(tensor.Float32, 1, 1, 9, 9)} {
+		if err := npy.Write(b, t); err != nil {
+			return err
+		}
+	}
 	files := map[string][]byte{
+		"nan.npy": nan.Bytes(), "wide.npy": wide.Bytes(),
 		"digits.onnx": digits.Model, "images.npy": digits.Images, "one.npy": asNpy.Bytes(), "one.png": asPng.Bytes(),
 	}
 	if err := writeFiles(env.WorkDir, files); err != nil {
