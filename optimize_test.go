@@ -88,10 +88,10 @@ func requireLocations(t *testing.T, before, after *ir.Module, level string) {
 	found := map[string]bool{}
 	after.Main().Body.Walk(func(op *ir.Op) bool {
 		if op.Name != ir.ConstantName && op.Name != ir.YieldName {
-			assert.NotEmpty(t, op.Loc, "%s after %s", ir.FormatOp(op), level)
+			assert.NotEmpty(t, op.Loc, "%s after %s", op.Name, level)
 		}
 		for _, l := range op.Loc {
-			assert.True(t, known[l], "%s after %s: no op was called %q", ir.FormatOp(op), level, l)
+			assert.True(t, known[l], "%s after %s: no op was called %q", op.Name, level, l)
 			found[l] = true
 		}
 		return true
@@ -99,7 +99,7 @@ func requireLocations(t *testing.T, before, after *ir.Module, level string) {
 	for op := range before.Main().Body.Ops() {
 		switch op.Name {
 		case "Conv", "ConvTranspose", "Gemm", "LSTM", "MatMul":
-			assert.True(t, found[op.Loc[0]], "%s: lost by %s", ir.FormatOp(op), level)
+			assert.True(t, found[op.Loc[0]], "%s %q is lost by %s", op.Name, op.Loc[0], level)
 		}
 	}
 }

@@ -361,7 +361,7 @@ func isWord(c byte) bool {
 // digest where they are long. Equal values have equal text.
 func FormatAttr(v any) (string, error) {
 	var b strings.Builder
-	p := &printer{w: bufio.NewWriter(&b), opt: PrintOptions{Inline: 16}}
+	p := &printer{w: bufio.NewWriterSize(&b, 128), opt: PrintOptions{Inline: 16}} // most are short
 	p.attr(v)
 	p.w.Flush()
 	return b.String(), p.err

@@ -33,7 +33,7 @@ const maxShared = 1 << 16
 // channel of y from a slice of w.
 type linear struct {
 	op, add *ir.Op // add is the Add of a bias behind a MatMul
-	w       *tensor.Tensor
+	w       *ir.Data
 	b       []float32
 	n       int // channels
 	axis    int // of y
@@ -62,7 +62,10 @@ func foldScale(c *passes.Context, op *ir.Op) (bool, error) {
 	if l.op.Name == "MatMul" && l.add == nil && shifts {
 		return false, nil // a MatMul has no bias: the Add is that
 	}
-	w, b := l.scaled(a)
+	w, b, ok := l.scaled(a)
+	if !ok {
+		return false, nil
+	}
 	also := []*ir.Op{l.op}
 	if l.add != nil {
 		also = append(also, l.add)
@@ -118,30 +121,30 @@ func linearOf(op *ir.Op) *linear {
 	if weight == nil || weight.Data() == nil || weight.NumUses() > 1 && weight.Data().Len() > maxShared {
 		return nil
 	}
-	wf, wt, ok := floats(weight)
-	if !ok || len(wf) == 0 {
+	l.w = weight.Data()
+	shape, size := l.w.Shape, l.w.Len()
+	if l.w.DType != tensor.Float32 || size == 0 {
 		return nil
 	}
-	l.w = wt
-	switch rank := len(wt.Shape); {
+	switch rank := len(shape); {
 	case l.op.Name == "Conv" && rank >= 3:
-		per := len(wf) / wt.Shape[0]
-		l.n, l.axis, l.channel = wt.Shape[0], 1, func(i int) int { return i / per }
+		per := size / shape[0]
+		l.n, l.axis, l.channel = shape[0], 1, func(i int) int { return i / per }
 	case l.op.Name == "ConvTranspose" && rank >= 3: // [C, M/group, k...]
 		group := 1
 		if g, ok := l.op.Attrs.Get("group").(int64); ok {
 			group = int(g)
 		}
-		if group < 1 || wt.Shape[0]%group != 0 {
+		if group < 1 || shape[0]%group != 0 {
 			return nil
 		}
-		m, kernel := wt.Shape[1], len(wf)/(wt.Shape[0]*wt.Shape[1])
-		per := wt.Shape[0] / group
+		m, kernel := shape[1], size/(shape[0]*shape[1])
+		per := shape[0] / group
 		l.n, l.axis = m*group, 1
 		l.channel = func(i int) int { return i/(kernel*m)/per*m + i/kernel%m }
 	case l.op.Name == "MatMul" && rank == 2:
-		l.n, l.axis = wt.Shape[1], l.op.Result(0).Type.Rank()-1
-		l.channel = func(i int) int { return i % wt.Shape[1] }
+		l.n, l.axis = shape[1], l.op.Result(0).Type.Rank()-1
+		l.channel = func(i int) int { return i % shape[1] }
 	default:
 		return nil
 	}
@@ -151,6 +154,7 @@ func linearOf(op *ir.Op) *linear {
 	if l.b == nil {
 		l.b = make([]float32, l.n)
 		if v := l.op.Operand(2); v != nil {
+			var ok bool
 			if l.b, _, ok = floats(v); !ok {
 				return nil
 			}
@@ -205,14 +209,20 @@ func (l *linear) affine(op *ir.Op, side int) (affine, bool) {
 	return a, true
 }
 
-func (l *linear) scaled(a affine) (w, b *tensor.Tensor) {
+// scaled returns weights and bias with the affine map folded in. Only here are
+// the weights read.
+func (l *linear) scaled(a affine) (w, b *tensor.Tensor, ok bool) {
+	in, err := l.w.Tensor()
+	if err != nil {
+		return nil, nil, false
+	}
 	w, b = tensor.New(tensor.Float32, l.w.Shape...), tensor.New(tensor.Float32, l.n)
-	in, out := tensor.Of[float32](l.w), tensor.Of[float32](w)
-	for i, f := range in {
+	out := tensor.Of[float32](w)
+	for i, f := range tensor.Of[float32](in) {
 		out[i] = float32(float64(f) * a.scale[l.channel(i)])
 	}
 	for i := range l.n {
 		tensor.Of[float32](b)[i] = float32(float64(l.b[i])*a.scale[i] + a.shift[i])
 	}
-	return w, b
+	return w, b, true
 }
