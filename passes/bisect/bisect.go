@@ -43,7 +43,7 @@ type Culprit struct {
 	Location []string // the names that the op has in the source model
 	Text     string   // the op as IR text, before it is changed
 	Broken   error    // what is wrong once it has been made
-	Runs     int      // runs of the passes that the search took
+	Runs     int      // of the model, the first one aside
 }
 
 // String is one line for people.
@@ -71,35 +71,33 @@ func Find(ctx context.Context, m *ir.Module, opt Options) (*Culprit, error) {
 		}
 		s.want = append(s.want, want)
 	}
-	total, broken := s.try(-1, nil)
+	good := 0                // applications after which it is right
+	bad, broken := s.try(-1) // and after which it is broken
 	if broken == nil || ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if _, err := s.try(0, nil); err != nil {
-		return nil, fmt.Errorf("the model breaks without any application: %w", err)
-	}
-	good, bad := 0, total // applications after which it is right, and broken
+	c := &Culprit{Total: bad}
 	for bad-good > 1 {
 		mid := good + (bad-good)/2
-		_, err := s.try(mid, nil)
+		_, err := s.try(mid)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err == nil {
 			good = mid
 		} else {
-			bad = mid
+			bad, broken = mid, err
 		}
 	}
-	c := &Culprit{Serial: good, Total: total}
-	_, c.Broken = s.try(bad, func(a passes.Application) {
-		if a.Serial == good {
-			c.Pass, c.Rule, c.Op, c.Location, c.Text = a.Pass, a.Rule, a.Op.Name, a.Op.Loc, ir.FormatOp(a.Op)
+	if good == 0 {
+		if _, err := s.try(0); err != nil {
+			return nil, fmt.Errorf("the model breaks without any application: %w", err)
 		}
-	})
-	c.Runs = s.runs
-	if c.Broken == nil || c.Pass == "" {
-		return nil, fmt.Errorf("the search found application %d of %d, which does not break the model on its own: a pass is not deterministic", good, total)
+	}
+	c.Serial, c.Broken, c.Runs = good, broken, s.runs
+	s.name(c)
+	if c.Pass == "" {
+		return nil, fmt.Errorf("the search found application %d of %d, which is not made again: a pass is not deterministic", c.Serial, c.Total)
 	}
 	return c, ctx.Err()
 }
@@ -114,11 +112,11 @@ type search struct {
 
 // try runs the passes up to limit applications and judges the result. It
 // returns how many were made.
-func (s *search) try(limit int, listen func(passes.Application)) (applied int, broken error) {
+func (s *search) try(limit int) (applied int, broken error) {
 	s.runs++
 	m := s.module.Clone()
 	c := passes.NewContext(s)
-	c.Limit, c.OnApply = limit, listen
+	c.Limit = limit
 	broken = s.opt.Run(c, m)
 	if broken == nil {
 		broken = ops.Verify(m)
@@ -132,6 +130,19 @@ func (s *search) try(limit int, listen func(passes.Application)) (applied int, b
 		s.opt.Progress(limit, broken)
 	}
 	return c.Applied, broken
+}
+
+// name makes the culprit's application again, to tell what it is: passes cost
+// little beside the interpreter.
+func (s *search) name(culprit *Culprit) {
+	c := passes.NewContext(s)
+	c.Limit = culprit.Serial + 1
+	c.OnApply = func(a passes.Application) {
+		if a.Serial == culprit.Serial {
+			culprit.Pass, culprit.Rule, culprit.Op, culprit.Location, culprit.Text = a.Pass, a.Rule, a.Op.Name, a.Op.Loc, ir.FormatOp(a.Op)
+		}
+	}
+	_ = s.opt.Run(c, s.module.Clone()) // it may fail: the application is what breaks it
 }
 
 func (s *search) judge(m *ir.Module, i int) error {

@@ -1,12 +1,14 @@
 package bisect_test
 
 import (
+	"math/bits"
 	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/internal/testenv"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/bisect"
@@ -88,6 +90,46 @@ func TestAWrongRuleIsNamed(t *testing.T) {
 	after, err := ir.Print(m)
 	require.NoError(t, err)
 	require.Equal(t, before, after, "the module is left as it was")
+}
+
+// The same on real models, where the wrong rule comes behind hundreds of right
+// applications; the search runs the model once for each halving.
+func TestAWrongRuleIsNamedOnRealModels(t *testing.T) {
+	for _, c := range []struct {
+		model, op, rule string
+		full            bool
+	}{
+		{"hf_bert", "Gelu", "rule gelu-is-relu\nmatch Gelu(x)\nemit Relu(x)\nexample x=f32[2,3]\n", false},
+		{"minilm_l6", "Gelu", "rule gelu-is-relu\nmatch Gelu(x)\nemit Relu(x)\nexample x=f32[2,3]\n", true},
+		{"resnet18", "Relu", wrong, true},
+	} {
+		t.Run(c.model, func(t *testing.T) {
+			if c.full && !testenv.Full() {
+				t.Skip("with HONE_FULL only")
+			}
+			rules, err := rewrite.Parse("wrong.rules", c.rule)
+			require.NoError(t, err)
+			require.ErrorContains(t, rules[0].Check(), "before and")
+			o := testenv.OracleOf(t, c.model)
+			m, err := hone.Open(testenv.Model(t, c.model))
+			require.NoError(t, err)
+			defer m.Close()
+			inputs, _ := o.Load(t, o.Cases[0])
+			var ins []tensor.Value
+			for _, p := range hone.Inputs(m.Module()) {
+				ins = append(ins, inputs[p.Name])
+			}
+			found, err := bisect.Find(t.Context(), m.Module(), bisect.Options{
+				Run: run("O3", rewrite.NewSet(rules).Pass("mine")), Cases: [][]tensor.Value{ins}, Tolerance: 1e-4,
+			})
+			require.NoError(t, err)
+			require.NotNil(t, found)
+			t.Log(found)
+			require.Equal(t, []string{"mine", rules[0].Name, c.op}, []string{found.Pass, found.Rule, found.Op})
+			require.NotEmpty(t, found.Location)
+			require.LessOrEqual(t, found.Runs, 1+bits.Len(uint(found.Total)))
+		})
+	}
 }
 
 // The search must land on the one bad application in the middle of many, and
