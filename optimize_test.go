@@ -151,24 +151,51 @@ func thirdShape(ports []hone.Port, first, second map[string]*tensor.Tensor, p ho
 	return shape
 }
 
-// randomLike makes normal floats, and other elements drawn from those of a
-// tensor that the model is known to take: ids, masks, sample rates.
+// randomLike makes normal floats, pictures in patches, and other elements drawn
+// from those of a tensor that the model is known to take: ids, masks, sample
+// rates.
 func randomLike(t *testing.T, rng *rand.Rand, like *tensor.Tensor, shape []int) *tensor.Tensor {
 	x := tensor.New(tensor.Float32, shape...)
-	from := ref.Float64s(like)
-	for i := range tensor.Of[float32](x) {
+	v, from := tensor.Of[float32](x), ref.Float64s(like)
+	for i := range v {
 		if like.DType.IsFloat() {
-			tensor.Of[float32](x)[i] = float32(rng.NormFloat64())
+			v[i] = float32(rng.NormFloat64())
 		} else {
-			tensor.Of[float32](x)[i] = float32(from[rng.IntN(len(from))])
+			v[i] = float32(from[rng.IntN(len(from))])
 		}
 	}
-	if like.DType == tensor.Float32 {
-		return x
+	switch {
+	case like.DType != tensor.Float32:
+		y, err := ref.Cast(x, like.DType, ref.CastOptions{})
+		require.NoError(t, err)
+		return y
+	case len(shape) == 4:
+		patches(v, shape, rng)
 	}
-	y, err := ref.Cast(x, like.DType, ref.CastOptions{})
-	require.NoError(t, err)
-	return y
+	return x
+}
+
+// patches makes a picture of noise: 8 by 8 patches of one colour each, with a
+// tenth of the noise upon them. From plain noise a detector of text computes
+// the far end of a sigmoid, where the float32 model as it was read is further
+// from the exact answer than the bound.
+func patches(v []float32, shape []int, rng *rand.Rand) {
+	colours := map[[4]int]float32{}
+	for i := range v {
+		at, rest := [4]int{}, i
+		for d := 3; d >= 0; d-- {
+			at[d], rest = rest%shape[d], rest/shape[d]
+			if d > 0 && shape[d] > 8 {
+				at[d] = at[d] * 8 / shape[d]
+			}
+		}
+		c, ok := colours[at]
+		if !ok {
+			c = float32(rng.NormFloat64())
+			colours[at] = c
+		}
+		v[i] = c + v[i]/10
+	}
 }
 
 // What -O2 and -O3 export passes onnx.checker and answers in onnxruntime as
