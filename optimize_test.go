@@ -36,7 +36,12 @@ const rounding = 3
 
 // smallModel is the size of the models of the daily round, where every run is
 // one of the interpreter.
-const smallModel = 5 << 19
+func smallModel() int64 {
+	if testing.Short() {
+		return 1 << 20
+	}
+	return 5 << 19
+}
 
 // Every model answers after -O2 and after -O3 as before, on random inputs at
 // three shapes; and every op that the passes leave says where it comes from.
@@ -59,7 +64,7 @@ func TestOptimizedModelsAnswerAsBefore(t *testing.T) {
 				after[level] = opt.Module()
 				requireLocations(t, m, after[level], level)
 			}
-			if !testenv.Full() && info.Size() > smallModel {
+			if !testenv.Full() && info.Size() > smallModel() {
 				t.Skipf("%d MB: its answers are compared with HONE_FULL only", info.Size()>>20)
 			}
 			for i, inputs := range randomCases(t, o, m) {
@@ -237,7 +242,7 @@ func TestOptimizedExportsRunAsTheOriginals(t *testing.T) {
 				path := testenv.Model(t, o.Model)
 				info, err := os.Stat(path)
 				require.NoError(t, err)
-				if !testenv.Full() && info.Size() > smallModel {
+				if !testenv.Full() && info.Size() > smallModel() {
 					t.Logf("%s: %d MB, with HONE_FULL only", o.Model, info.Size()>>20)
 					continue
 				}
