@@ -3,6 +3,7 @@ package bisect_test
 import (
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -110,7 +111,8 @@ func TestAWrongRuleIsNamedOnRealModels(t *testing.T) {
 			rules, err := rewrite.Parse("wrong.rules", c.rule)
 			require.NoError(t, err)
 			require.ErrorContains(t, rules[0].Check(), "before and")
-			o := testenv.OracleOf(t, c.model)
+			oracles := testenv.Oracles(t)
+			o := oracles[slices.IndexFunc(oracles, func(o testenv.Oracle) bool { return o.Model == c.model })]
 			m, err := hone.Open(testenv.Model(t, c.model))
 			require.NoError(t, err)
 			defer m.Close()
