@@ -6,6 +6,7 @@ import (
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/fuse"
 
+	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
 	_ "github.com/hone-ml/hone/passes/fold"
 )
@@ -42,6 +43,7 @@ func Pipeline() *passes.Pipeline {
 		mustPass("fuse", nil), // what the recurrent layers became
 		passes.Func("pack-weights", lowerAnchors),
 		passes.Func("pack-transposed", each(lowerTransposed)),
+		mustPass("share-constants", nil),
 		passes.Func("assign-layouts", assignLayouts),
 		mustPass("dce", nil),
 		passes.Func("enter-cpu-level", func(_ *passes.Context, m *ir.Module) (bool, error) {

@@ -46,6 +46,9 @@ var drivers = map[string]driver{
 	"Gather":    bindGather,
 	"Pad":       bindPad,
 	"Resize":    bindResize,
+
+	"DepthToSpace": bindPixels,
+	"SpaceToDepth": bindPixels,
 }
 
 // one wraps a driver's answer.

@@ -39,6 +39,35 @@ func bindTranspose(b *binder, op *ir.Op) ([]rt.Work, error) {
 	return one(rt.Transpose(b.kernels, size, s, perm, b.ptr(x), b.ptr(y)))
 }
 
+// bindPixels moves blocks of depth to pixels and back: a Transpose of six dims.
+func bindPixels(b *binder, op *ir.Op) ([]rt.Work, error) {
+	x, y := op.Operand(0), op.Result(0)
+	size, err := b.copySize(x, y)
+	if err != nil {
+		return nil, err
+	}
+	n64, _ := op.Attrs.Get("blocksize").(int64)
+	s, n := b.shape(x), int(n64)
+	if len(s) != 4 || n < 1 {
+		return nil, fmt.Errorf("blocks of %d in %v", n, s)
+	}
+	mode, _ := op.Attrs.Get("mode").(string)
+	six, perm := []int{s[0], n, n, s[1] / n / n, s[2], s[3]}, []int{0, 3, 4, 1, 5, 2}
+	switch {
+	case op.Name == "SpaceToDepth":
+		six, perm = []int{s[0], s[1], s[2] / n, n, s[3] / n, n}, []int{0, 3, 5, 1, 2, 4}
+		if mode == "CRD" {
+			perm = []int{0, 1, 3, 5, 2, 4}
+		}
+	case mode == "CRD":
+		six, perm = []int{s[0], s[1] / n / n, n, n, s[2], s[3]}, []int{0, 1, 4, 2, 5, 3}
+	}
+	if product(six) != product(s) {
+		return nil, fmt.Errorf("blocks of %d do not fill %v", n, s)
+	}
+	return one(rt.Transpose(b.set, size, six, perm, b.ptr(x), b.ptr(y)))
+}
+
 func bindSlice(b *binder, op *ir.Op) ([]rt.Work, error) {
 	x, y := op.Operand(0), op.Result(0)
 	size, err := b.copySize(x, y)

@@ -38,8 +38,8 @@ func init() {
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
 		{"O1", "fix(fold-constants,inline-control,simplify,simplify-shapes,cse,dce)"},
-		{"O2", "fix(fold-constants,inline-control,simplify,simplify-shapes,simplify-recurrent,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce)"},
-		{"O3", "O2,recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
+		{"O2", "fix(fold-constants,inline-control,simplify,simplify-shapes,simplify-recurrent,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce),recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
+		{"O3", "fix(fold-constants,inline-control{max-ops=4096}),O2"},
 	} {
 		passes.RegisterLevel(l.name, l.text)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/hone-ml/hone/passes"
 )
 
-// maxConstant is the largest constant, in elements, that is compared by
-// content here. Larger ones cost a digest of all their bytes.
+// maxConstant is the largest constant, in elements, whose text is its key.
+// Larger ones are compared in constants.go.
 const maxConstant = 1 << 14
 
 func init() {
@@ -70,6 +70,9 @@ func (s *cse) block(b *ir.Block, outer *scope) error {
 		}
 		key, ok := s.key(op)
 		if !ok {
+			if err := s.constant(op, sc); err != nil {
+				return err
+			}
 			continue
 		}
 		twin := sc.find(key)

@@ -145,6 +145,10 @@ func randomTensor(t ir.Type, rng *rand.Rand) *tensor.Tensor {
 		for i := range x.Data {
 			x.Data[i] = byte(rng.IntN(2))
 		}
+	case tensor.Int8, tensor.Uint8:
+		for i := range x.Data {
+			x.Data[i] = byte(rng.IntN(256))
+		}
 	}
 	return x
 }

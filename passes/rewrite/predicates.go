@@ -35,6 +35,21 @@ func axis(n int64, v *ir.Value) int {
 	return int(n)
 }
 
+// wider are the element types that hold every value of a type.
+var wider = map[tensor.DType][]tensor.DType{
+	tensor.Bool: {
+		tensor.Int8, tensor.Uint8, tensor.Int16, tensor.Uint16, tensor.Int32, tensor.Uint32, tensor.Int64, tensor.Uint64,
+		tensor.Float16, tensor.BFloat16, tensor.Float32, tensor.Float64,
+	},
+	tensor.Int8:     {tensor.Int16, tensor.Int32, tensor.Int64, tensor.Float16, tensor.Float32, tensor.Float64},
+	tensor.Uint8:    {tensor.Int16, tensor.Uint16, tensor.Int32, tensor.Uint32, tensor.Int64, tensor.Uint64, tensor.Float16, tensor.Float32, tensor.Float64},
+	tensor.Int16:    {tensor.Int32, tensor.Int64, tensor.Float32, tensor.Float64},
+	tensor.Int32:    {tensor.Int64, tensor.Float64},
+	tensor.Float16:  {tensor.Float32, tensor.Float64},
+	tensor.BFloat16: {tensor.Float32, tensor.Float64},
+	tensor.Float32:  {tensor.Float64},
+}
+
 // predicates are the conditions of where clauses.
 var predicates = map[string]func(b *Bindings, a []Arg) bool{
 	// f32(x): x is a float32 tensor.
@@ -142,6 +157,29 @@ var predicates = map[string]func(b *Bindings, a []Arg) bool{
 	"no-zeros": func(_ *Bindings, a []Arg) bool {
 		l, ok := list(a[0].Value)
 		return ok && !slices.Contains(l, 0)
+	},
+	// same-dtype(x): x has the element type of the value that is replaced.
+	"same-dtype": func(b *Bindings, a []Arg) bool { return a[0].Value.Type.DType == b.Root.Result(0).Type.DType },
+	// widens(x, d): the element type of number d holds every value of x's.
+	"widens": func(_ *Bindings, a []Arg) bool {
+		return a[0].Value.Type.IsTensor() && slices.Contains(wider[a[0].Value.Type.DType], tensor.DType(a[1].int()))
+	},
+	// other-axes(a, b, x): the constant lists name axes of x, none in both.
+	"other-axes": func(_ *Bindings, a []Arg) bool {
+		p, ok1 := list(a[0].Value)
+		q, ok2 := list(a[1].Value)
+		if !ok1 || !ok2 || len(p) == 0 || len(q) == 0 || a[2].Value.Type.Rank() < 1 {
+			return false
+		}
+		seen := map[int]bool{-1: true}
+		for _, n := range slices.Concat(p, q) {
+			i := axis(n, a[2].Value)
+			if seen[i] {
+				return false
+			}
+			seen[i] = true
+		}
+		return true
 	},
 	// results(n): the op that is replaced has n results.
 	"results": func(b *Bindings, a []Arg) bool { return b.Root.NumResults() == int(a[0].int()) },

@@ -45,7 +45,7 @@ type simplifier struct {
 
 // rewrites are tried on an op in order until one applies.
 var rewrites = []func(*simplifier, *ir.Op) (bool, error){
-	(*simplifier).reshape, (*simplifier).axes, (*simplifier).expand, (*simplifier).concat, (*simplifier).slice,
+	(*simplifier).reshape, (*simplifier).axes, (*simplifier).expand, (*simplifier).concat, (*simplifier).slice, (*simplifier).pixels,
 }
 
 func (s *simplifier) block(b *ir.Block, outer *sizes) error {
@@ -115,18 +115,45 @@ func (s *simplifier) share(op *ir.Op, known *sizes) (bool, error) {
 	return s.Apply("same-size", op, nil, func(*passes.Rewriter) []*ir.Value { return []*ir.Value{first} })
 }
 
-// reshapes are the ops that only change a shape.
-var reshapes = map[string]bool{"Reshape": true, "Unsqueeze": true, "Squeeze": true, "Flatten": true}
+// reshapes reports whether an op only changes a shape: a Transpose does where
+// it moves dims of 1 alone.
+func reshapes(op *ir.Op) bool {
+	switch op.Name {
+	case "Reshape", "Unsqueeze", "Squeeze", "Flatten":
+		return true
+	case "Transpose":
+		p, ok := op.Attrs.Get("perm").([]int64)
+		dims := op.Operand(0).Type.Dims
+		if !ok || len(p) != len(dims) {
+			return false
+		}
+		before := int64(-1)
+		for _, n := range p {
+			if n < 0 || int(n) >= len(dims) {
+				return false
+			}
+			if dims[n].IsInt(1) {
+				continue
+			}
+			if n < before {
+				return false
+			}
+			before = n
+		}
+		return true
+	}
+	return false
+}
 
 // reshape writes an op that only changes a shape as a Reshape with a constant,
 // where its shape is computed or stands behind another such op.
 func (s *simplifier) reshape(op *ir.Op) (bool, error) {
-	if !reshapes[op.Name] || !op.Result(0).Type.IsTensor() {
+	if !reshapes(op) || !op.Result(0).Type.IsTensor() {
 		return false, nil
 	}
 	x, y := op.Operand(0), op.Result(0)
 	var also []*ir.Op
-	for x.Def() != nil && reshapes[x.Def().Name] && x.NumUses() == 1 && x.Block() == op.Block() {
+	for x.Def() != nil && reshapes(x.Def()) && x.NumUses() == 1 && x.Block() == op.Block() {
 		also = append(also, x.Def())
 		x = x.Def().Operand(0)
 	}
