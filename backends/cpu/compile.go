@@ -43,7 +43,7 @@ func Pipeline() *passes.Pipeline {
 		mustPass("fuse", nil), // what the recurrent layers became
 		passes.Func("pack-weights", lowerAnchors),
 		passes.Func("pack-transposed", each(lowerTransposed)),
-		mustPass("share-constants", nil),
+		mustPass("cse", passes.Options{"only-constants": "true"}),
 		passes.Func("assign-layouts", assignLayouts),
 		mustPass("dce", nil),
 		passes.Func("enter-cpu-level", func(_ *passes.Context, m *ir.Module) (bool, error) {

@@ -9,27 +9,6 @@ import (
 	"github.com/hone-ml/hone/tensor"
 )
 
-func init() {
-	passes.Register(passes.Spec{
-		Name: "share-constants",
-		Help: "let equal large constants be one, as cse does too",
-		New: func(passes.Options) (passes.Pass, error) {
-			return passes.Func("share-constants", func(c *passes.Context, m *ir.Module) (bool, error) {
-				s := &cse{Context: c}
-				for _, f := range m.Funcs {
-					sc := &scope{nil, map[string]*ir.Op{}}
-					for op := range f.Body.Ops() {
-						if err := s.constant(op, sc); err != nil {
-							return s.changed, err
-						}
-					}
-				}
-				return s.changed, nil
-			}), nil
-		},
-	})
-}
-
 // sampled is how many bytes at the beginning, in the middle and at the end of
 // a large constant tell it from others of its type; those that still look the
 // same are compared.

@@ -17,7 +17,10 @@ const maxConstant = 1 << 14
 func init() {
 	passes.Register(passes.Spec{
 		Name: "cse",
-		Help: "compute equal ops once; operands of commutative ops may stand in any order",
+		Help: "compute equal ops once, equal constants too; operands of commutative ops may stand in any order",
+		Options: []passes.Option{{
+			Name: "only-constants", Default: "false", Type: passes.Bool, Help: "let equal large constants be one, and nothing else",
+		}},
 		Example: `func @main(%x: f32[N], %y: f32[N]) -> (z: f32[N]) {
   %0 = Add(%x, %y) : f32[N]
   %1 = Add(%y, %x) : f32[N]
@@ -25,9 +28,9 @@ func init() {
   return(%2)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) {
+		New: func(o passes.Options) (passes.Pass, error) {
 			return passes.Func("cse", func(c *passes.Context, m *ir.Module) (bool, error) {
-				s := &cse{Context: c, ids: map[*ir.Value]int{}}
+				s := &cse{Context: c, ids: map[*ir.Value]int{}, constants: o.Bool("only-constants")}
 				for _, f := range m.Funcs {
 					if err := s.block(f.Body, nil); err != nil {
 						return s.changed, err
@@ -41,8 +44,9 @@ func init() {
 
 type cse struct {
 	*passes.Context
-	ids     map[*ir.Value]int
-	changed bool
+	ids       map[*ir.Value]int
+	constants bool // and nothing else
+	changed   bool
 }
 
 // scope is what a block sees: its own ops and those of the blocks around it.
@@ -69,7 +73,7 @@ func (s *cse) block(b *ir.Block, outer *scope) error {
 			}
 		}
 		key, ok := s.key(op)
-		if !ok {
+		if !ok || s.constants {
 			if err := s.constant(op, sc); err != nil {
 				return err
 			}
