@@ -30,6 +30,12 @@ type Backend interface {
 	Explain(ctx context.Context, m *ir.Module, o passes.Options) (string, error)
 }
 
+// OptionError is a mistake in the options that a backend was given.
+type OptionError struct{ Err error }
+
+func (e *OptionError) Error() string { return e.Err.Error() }
+func (e *OptionError) Unwrap() error { return e.Err }
+
 // Progress is told what a compilation is at, and which part of it, 0 to 1, is done.
 type Progress func(stage string, done float64)
 

@@ -3,6 +3,7 @@ package tensorrt
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -31,13 +32,25 @@ func (backend) Options() []passes.Option {
 		{Name: "keep-under", Default: "0", Help: "ops whose own signal-to-noise ratio is under so many dB stay in float32, by measure"},
 		{Name: "accuracy", Default: "auto", Help: "on, off, or auto: say what the precision costs, by the interpreter; auto where it is not fp32"},
 		{Name: "profile", Help: "ranges of open dims, INPUT=MIN..OPT..MAX, several parted by ;"},
+		{Name: "workspace", Help: "limit of the memory that a layer may use while it runs, in MiB (default: the library's own)"},
+		{Name: "builder-flags", Help: "flags of NVIDIA's builder, parted by ,: SPARSE_WEIGHTS, STRICT_NANS, WEIGHT_STREAMING, ..."},
+		{Name: "timing-cache", Help: "file of kernel timings to start from and to update (default: one in hone's cache; TensorRT for RTX times nothing)"},
 		{Name: "library", Help: "folder of the TensorRT libraries (default: where hone doctor finds them)"},
 	}
 }
 
 // parse reads the options of the command line.
 func parse(o passes.Options) (Options, error) {
-	opt := Options{Precision: o["precision"], Library: o["library"], Calibrate: o["calibrate"], Keep: strings.ReplaceAll(o["keep"], ";", "|")}
+	opt, err := parseOptions(o)
+	if err != nil {
+		err = &backends.OptionError{Err: err}
+	}
+	return opt, err
+}
+
+func parseOptions(o passes.Options) (Options, error) {
+	opt := Options{Precision: o["precision"], Library: o["library"], Calibrate: o["calibrate"], TimingCache: o["timing-cache"],
+		Flags: list(o["builder-flags"], ","), Keep: strings.ReplaceAll(o["keep"], ";", "|")}
 	var err error
 	if opt.Choice, err = precision.ParseChoice(o["keep-worst"], o["keep-under"]); err != nil {
 		return opt, fmt.Errorf("--keep-worst and --keep-under: %w", err)
@@ -50,6 +63,13 @@ func parse(o passes.Options) (Options, error) {
 	case "off":
 	default:
 		return opt, fmt.Errorf("accuracy %q: on, off or auto", o["accuracy"])
+	}
+	if o["workspace"] != "" {
+		n, err := strconv.ParseInt(o["workspace"], 10, 32)
+		if err != nil || n <= 0 {
+			return opt, fmt.Errorf("--workspace %s: write a number of MiB", o["workspace"])
+		}
+		opt.Workspace = n << 20
 	}
 	if o["sm"] != "" {
 		if opt.SM, err = ParseSM(o["sm"]); err != nil {

@@ -79,6 +79,9 @@ func BuildFile(ctx context.Context, modelPath, planPath string, o Options) (rep 
 // build runs one job, that says where the model's weights are, in a child.
 func build(ctx context.Context, f files, j nvinfer.Job, o Options) (rep *Report, err error) {
 	j.SM, j.Profiles, j.Flags, j.Workspace, j.Threads, j.TimingCache = o.SM, o.Profiles, o.Flags, o.Workspace, o.Threads, o.TimingCache
+	if dir, err := CacheDir(); err == nil && os.MkdirAll(dir, 0o755) == nil {
+		j.OwnTimings = filepath.Join(dir, "timings.cache")
+	}
 	j.Verbose, j.Stop, j.Crash = o.Verbose, o.stop, o.crash
 	var w *watcher
 	err = eachFolder(ctx, o.Library, func(dir string) (err error) {

@@ -198,6 +198,24 @@ func TestCorruptedModel(t *testing.T) {
 	}
 }
 
+// Timings are kept from build to build, in a file that is asked for. TensorRT for RTX has none to keep, and writes an empty cache.
+func TestTimingCache(t *testing.T) {
+	needLibrary(t)
+	o := options()
+	o.TimingCache = filepath.Join(t.TempDir(), "timings")
+	for range 2 {
+		_, _, err := Build(t.Context(), oneNode("Relu"), o)
+		require.NoError(t, err)
+		require.FileExists(t, o.TimingCache)
+	}
+	require.NoError(t, os.WriteFile(o.TimingCache, []byte("not timings"), 0o600))
+	_, rep, err := Build(t.Context(), oneNode("Relu"), o)
+	require.NoError(t, err)
+	kept, err := os.ReadFile(o.TimingCache)
+	require.NoError(t, err)
+	require.NotEqual(t, "not timings", string(kept), "%v", rep.Warnings)
+}
+
 func TestCancel(t *testing.T) {
 	needLibrary(t)
 	ctx, cancel := context.WithCancel(t.Context())

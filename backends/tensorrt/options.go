@@ -19,7 +19,7 @@ type Options struct {
 	Flags       []string // builder flags by NVIDIA's names without the k: SPARSE_WEIGHTS, STRICT_NANS, ...
 	Workspace   int64    // limit of the workspace memory pool in bytes; 0 for the library's own
 	Threads     int      // builder threads; 0 for the library's own, which is 1
-	TimingCache string   // file to start from and to update; TensorRT for RTX times nothing and ignores it
+	TimingCache string   // file of kernel timings to start from and to update; empty for one in CacheDir. TensorRT for RTX times nothing
 	Dir         string   // folder that weights kept beside the model (external data) are read from
 
 	Progress func(Progress)                    // called as phases of the build begin, advance and end

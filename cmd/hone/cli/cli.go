@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/backends"
 	"github.com/hone-ml/hone/backends/tensorrt"
 	"github.com/hone-ml/hone/internal/nearest"
 )
@@ -65,6 +66,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	err := root.ExecuteContext(ctx)
 	var usage usageError
 	var input *hone.InputError
+	var option *backends.OptionError
 	switch {
 	case err == nil:
 		return 0
@@ -73,7 +75,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(a.err, "hone: interrupted")
 		return 1
-	case errors.As(err, &usage), errors.As(err, &input):
+	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &option):
 		fmt.Fprintf(a.err, "hone: %v\n", err)
 		return 2
 	default:

@@ -199,7 +199,12 @@ func tensorShape(tensor object, t *slots) []int64 {
 	return slices.Clone(d.d[:max(0, min(d.n, 8))])
 }
 
+// setCache lets the builder start from the timings of earlier builds.
+// TensorRT for RTX times nothing: it gets a cache only where one is asked for.
 func (s *session) setCache(config object) error {
+	if s.TimingCache == "" && len(s.table.capabilities) == 0 {
+		s.TimingCache = s.OwnTimings
+	}
 	if s.TimingCache == "" {
 		return nil
 	}
@@ -209,7 +214,7 @@ func (s *session) setCache(config object) error {
 	}
 	cache := object(config.call(s.table.config.createTimingCache, s.bytes(blob), uintptr(len(blob))))
 	if cache.null() {
-		return s.failure("cannot read the timing cache " + s.TimingCache)
+		return s.failure(fmt.Sprintf("the timing cache %s is not one of this library: remove it, or name another file", s.TimingCache))
 	}
 	if !config.is(s.table.config.setTimingCache, uintptr(cache), 0) {
 		return s.failure("the timing cache was not taken")

@@ -11,7 +11,8 @@ type Job struct {
 	Flags       []string  // builder flags by name, as TF32 or SPARSE_WEIGHTS
 	Workspace   int64     // limit of the workspace memory pool in bytes; 0 for the library's own
 	Threads     int       // threads of the builder; 0 for the library's own
-	TimingCache string    // file to start from and to write; empty for none
+	TimingCache string    // file of timings to start from and to write; empty for OwnTimings
+	OwnTimings  string    // the same, for libraries that build for the machine's own GPU and so time kernels on it
 	Verbose     bool      // send the library's information messages too
 	Stop        string    // phase to cancel the build in, through the progress monitor
 	Crash       string    // phase to read a bad address in: what a bug of the library does
