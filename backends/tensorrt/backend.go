@@ -102,6 +102,7 @@ func (backend) Compile(c *passes.Context, m *ir.Module, path string, o passes.Op
 	if err != nil {
 		return nil, err
 	}
+	opt.spend = true
 	opt.Progress = func(p Progress) { tell(p.Phase, p.Done) }
 	var notes []string
 	opt.Note = func(n string) { notes = append(notes, n) }

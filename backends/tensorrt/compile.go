@@ -98,6 +98,9 @@ func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Repor
 		j.Weights = append(j.Weights, nvinfer.Weights(w))
 	}
 	// The weights are in the builder's hands: here they need no memory while it works.
+	if m = nil; o.spend {
+		original.Funcs = nil
+	}
 	mmap.LetGo()
 	debug.FreeOSMemory()
 	rep, err := build(ctx, files{in, data, out}, j, o)

@@ -34,6 +34,7 @@ type Options struct {
 	Accuracy  bool             // measure what the precision costs, on the interpreter
 	Note      func(string)     // called with what the passes have to tell
 
+	spend       bool   // the module is not needed any more once the builder has it
 	stop, crash string // phases to cancel and to fault in, for tests
 }
 
