@@ -270,7 +270,7 @@ def main():
     args = ap.parse_args()
     args.hone = args.hone.resolve()
     lines = ["# TensorRT plans", "",
-             f"Made by `scripts/tensorrt_table.py` with TensorRT for RTX {VERSION} on a machine without a GPU. Times are ratios of builds in turn; the machine was shared."]
+             f"Made by `scripts/tensorrt_table.py` with TensorRT for RTX {VERSION} on a machine without a GPU. Times are worth little but side by side."]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         ranges = {n: (CACHE / "models" / f"{n}.onnx", r) for n, r in listed("models.txt").items() if not args.only or n in args.only}
