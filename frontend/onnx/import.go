@@ -10,6 +10,7 @@ import (
 
 	"github.com/hone-ml/hone/frontend/onnx/onnxpb"
 	"github.com/hone-ml/hone/internal/mmap"
+	"github.com/hone-ml/hone/internal/nearest"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
 )
@@ -186,7 +187,7 @@ func (im *importer) freezeDims(g *onnxpb.GraphProto) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(im.opt.InputShapes)) {
 		if inputs[name] == nil {
-			return fmt.Errorf("there is no input %q; the inputs are %s", name, quoted(slices.Sorted(maps.Keys(inputs))))
+			return optionErrorf(name, slices.Sorted(maps.Keys(inputs)), "there is no input", "the inputs are")
 		}
 	}
 	for name, sizes := range given {
@@ -197,7 +198,7 @@ func (im *importer) freezeDims(g *onnxpb.GraphProto) error {
 	for _, name := range slices.Sorted(maps.Keys(im.opt.Dims)) {
 		n := im.opt.Dims[name]
 		if !known[name] {
-			return fmt.Errorf("no input has a dim %q; the symbolic dims are %s", name, quoted(slices.Sorted(maps.Keys(known))))
+			return optionErrorf(name, slices.Sorted(maps.Keys(known)), "no input has a dim", "the symbolic dims are")
 		}
 		if n < 0 {
 			return fmt.Errorf("dim %s can not be %d", name, n)
@@ -205,6 +206,15 @@ func (im *importer) freezeDims(g *onnxpb.GraphProto) error {
 		im.freeze[name] = ir.Const(n)
 	}
 	return nil
+}
+
+// OptionError says that the options name what the model does not have.
+type OptionError struct{ Problem string }
+
+func (e *OptionError) Error() string { return e.Problem }
+
+func optionErrorf(name string, among []string, problem, there string) error {
+	return &OptionError{fmt.Sprintf("%s %q%s; %s %s", problem, name, nearest.Hint(name, among), there, quoted(among))}
 }
 
 func quoted(names []string) string {

@@ -7,12 +7,13 @@ import "fmt"
 // Name returns the name with the fewest edits (a letter added, taken out,
 // changed, or two neighbours swapped) away from what was typed, the first of
 // equals; "" where even that one needs more edits than a third of its letters,
-// rounded up.
+// rounded up, or as many as it has.
 func Name(typed string, names []string) string {
 	best, least := "", -1
 	for _, n := range names {
 		d := distance([]rune(typed), []rune(n))
-		if most := (len([]rune(n)) + 2) / 3; d <= most && (least < 0 || d < least) {
+		letters := len([]rune(n))
+		if most := (letters + 2) / 3; d <= most && d < letters && (least < 0 || d < least) {
 			best, least = n, d
 		}
 	}

@@ -20,7 +20,7 @@ func TestName(t *testing.T) {
 		{"inspekt", []string{"inspect", "run"}, "inspect"}, // another letter
 		{"bild", []string{"mask", "image"}, ""},            // nothing is near
 		{"ab", []string{"ax", "ay"}, "ax"},                 // the first of equals
-		{"", []string{"x"}, "x"},                           // one letter
+		{"", []string{"x"}, ""},                            // a letter of its own is no hint
 		{"größe", []string{"grösse", "größen"}, "größen"},  // letters, not bytes
 		{"x", nil, ""}, // no names at all
 		{"input_id", []string{"input_ids", "input"}, "input_ids"},

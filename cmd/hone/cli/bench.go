@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hone-ml/hone"
-	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -34,7 +33,7 @@ type benchResult struct {
 func benchCommand(a *app) *cobra.Command {
 	var mf modelFlags
 	var in inputFlags
-	var opt hone.SessionOptions
+	var sf sessionFlags
 	var duration time.Duration
 	var asJSON, profile bool
 	c := &cobra.Command{
@@ -46,7 +45,7 @@ func benchCommand(a *app) *cobra.Command {
 		Args: exactly(1, "one model or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			start := time.Now()
-			s, err := openSession(cmd, a, args[0], &mf, opt)
+			s, err := sf.open(cmd, a, args[0], &mf)
 			if err != nil {
 				return err
 			}
@@ -71,7 +70,7 @@ func benchCommand(a *app) *cobra.Command {
 			slices.Sort(times)
 			at := func(q float64) float64 { return times[min(int(q*float64(len(times))), len(times)-1)] }
 			r.Latency.Median, r.Latency.Min, r.Latency.P90, r.Latency.P99 = at(0.5), times[0], at(0.9), at(0.99)
-			r.Runs, r.PeakRSS, r.Tier, r.Threads = len(times), peakRSS(), s.Tier(), opt.Threads
+			r.Runs, r.PeakRSS, r.Tier, r.Threads = len(times), peakRSS(), s.Tier(), sf.Threads
 			if profile {
 				if err := printProfile(cmd.Context(), a, s, ins); err != nil {
 					return err
@@ -86,8 +85,7 @@ func benchCommand(a *app) *cobra.Command {
 		},
 	}
 	in.add(c)
-	c.Flags().IntVar(&opt.Threads, "threads", 1, "`N` threads that work on a run; 0 means one a core")
-	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA `TIER`; hone doctor lists them")
+	sf.add(c, 1)
 	c.Flags().DurationVar(&duration, "duration", 2*time.Second, "how long to measure")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&profile, "profile", false, "also print what takes the time of a run, by operator")
@@ -123,20 +121,3 @@ func printProfile(ctx context.Context, a *app, s *hone.Session, inputs map[strin
 }
 
 func ms(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
-
-// openSession loads a bundle, or compiles a model in memory.
-func openSession(cmd *cobra.Command, a *app, path string, mf *modelFlags, opt hone.SessionOptions) (*hone.Session, error) {
-	m, err := mf.open(a, path)
-	if err != nil {
-		return nil, err
-	}
-	if m.Module().Level == ir.CPU {
-		return m.Session(opt)
-	}
-	a.work.at("compiling " + path)
-	compiled, err := hone.Compile(cmd.Context(), m, hone.CompileOptions{})
-	if err != nil {
-		return nil, err
-	}
-	return compiled.Session(opt)
-}

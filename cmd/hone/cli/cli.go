@@ -21,6 +21,7 @@ import (
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/backends"
 	"github.com/hone-ml/hone/backends/tensorrt"
+	"github.com/hone-ml/hone/frontend/onnx"
 	"github.com/hone-ml/hone/internal/nearest"
 )
 
@@ -67,6 +68,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	var usage usageError
 	var input *hone.InputError
 	var option *backends.OptionError
+	var named *onnx.OptionError
 	switch {
 	case err == nil:
 		return 0
@@ -75,7 +77,7 @@ func run(args []string, in io.Reader, out, errw io.Writer) (code int) {
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(a.err, "hone: interrupted")
 		return 1
-	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &option):
+	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &option), errors.As(err, &named):
 		fmt.Fprintf(a.err, "hone: %v\n", err)
 		return 2
 	default:

@@ -33,7 +33,7 @@ func extractCommand(a *app) *cobra.Command {
 			defer m.Close()
 			part, err := cut.Extract(m.Module(), outputs, inputs)
 			if err != nil {
-				return err
+				return usageError{err}
 			}
 			return of.write(cmd, a, part, passes.CountOps(m.Module()))
 		},

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/atomicfile"
 	"github.com/hone-ml/hone/internal/npy"
 	"github.com/hone-ml/hone/ref"
@@ -22,7 +21,7 @@ func init() { commands = append(commands, runCommand) }
 func runCommand(a *app) *cobra.Command {
 	var mf modelFlags
 	var in inputFlags
-	var opt hone.SessionOptions
+	var sf sessionFlags
 	var outDir string
 	var top int
 	c := &cobra.Command{
@@ -34,7 +33,7 @@ func runCommand(a *app) *cobra.Command {
   curl -s https://example.com/x.npy | hone run model.hone --input x=-`,
 		Args: exactly(1, "one model or bundle"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := openSession(cmd, a, args[0], &mf, opt)
+			s, err := sf.open(cmd, a, args[0], &mf)
 			if err != nil {
 				return err
 			}
@@ -68,8 +67,7 @@ func runCommand(a *app) *cobra.Command {
 		},
 	}
 	in.add(c)
-	c.Flags().IntVar(&opt.Threads, "threads", 0, "`N` threads that work on a run; 0 means one a core")
-	c.Flags().StringVar(&opt.Tier, "cpu", "", "force an ISA `TIER`; hone doctor lists them")
+	sf.add(c, 0)
 	c.Flags().StringVar(&outDir, "output-dir", "", "write each output as NAME.npy into this `FOLDER`")
 	c.Flags().IntVar(&top, "top", 5, "how many (`N`) of the largest scores of each row to show")
 	mf.add(c)
