@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/interp"
 	"github.com/hone-ml/hone/passes"
@@ -251,4 +252,25 @@ func TestReasons(t *testing.T) {
 		var refused *RefusedError
 		require.ErrorAs(t, err, &refused)
 	}
+}
+
+// A convolution of each channel by itself stays in float where the rest gets few bits.
+func TestDepthwiseStaysFloat(t *testing.T) {
+	body := `func @main(%x: f32[1,4,6,6]) -> (y: f32[1,4,4,4]) {
+  %w = const f32[4,1,3,3] [` + list(36) + `]
+  %v = const f32[4,4,1,1] [` + list(16) + `]
+  %a = Conv(%x, %w) {group=4} : f32[1,4,4,4] loc("depthwise")
+  %b = Conv(%a, %v) : f32[1,4,4,4] loc("pointwise")
+  return(%b)
+}`
+	m := parse(t, body)
+	_, err := Run(t.Context(), m, Options{SM: []int{86}, Precision: "int8", Batches: []calibrate.Batch{{normal(3, 1, 4, 6, 6)}}})
+	require.NoError(t, err)
+	m.Main().Body.Walk(func(op *ir.Op) bool {
+		if op.Name == "Conv" {
+			rounded := op.Operand(1).Def().Name == "DequantizeLinear"
+			require.Equal(t, op.Loc[0] == "pointwise", rounded, op.Loc)
+		}
+		return true
+	})
 }
