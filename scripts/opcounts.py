@@ -8,7 +8,6 @@ kept beside the models and made again when a model or a peer changes.
 import argparse
 import importlib.metadata
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -18,7 +17,8 @@ import tempfile
 import onnx
 import onnxruntime as ort
 
-CACHE = pathlib.Path(os.environ.get("HONE_CACHE", pathlib.Path.home() / ".cache/hone"))
+from common import CACHE
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ONNXSIM = importlib.metadata.version("onnxsim")
 STANDARD = ("", "ai.onnx", "ai.onnx.ml")

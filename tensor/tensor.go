@@ -103,7 +103,7 @@ func New(d DType, shape ...int) *Tensor {
 }
 
 // Number is the set of Go types that a tensor's memory can be viewed as.
-// Float16, BFloat16 and the float8 types are viewed as their bits.
+// Floats of 16 bits and fewer are viewed as their bits.
 type Number interface {
 	~float32 | ~float64 | ~int8 | ~int16 | ~int32 | ~int64 |
 		~uint8 | ~uint16 | ~uint32 | ~uint64 | ~bool | ~complex64 | ~complex128
@@ -148,7 +148,8 @@ func From[T Number](d DType, vals []T, shape ...int) *Tensor {
 	return t
 }
 
-// Float32s, Int64s and the like make tensors of common types.
+// Float32s makes a float32 tensor from vals, which are copied; without a shape it
+// is a scalar.
 func Float32s(vals []float32, shape ...int) *Tensor { return From(Float32, vals, shape...) }
 
 // Int64s makes an int64 tensor; without a shape it is one-dimensional.

@@ -133,8 +133,8 @@ func rowMajor(t gorgonia.Tensor, shape []int, n int) (any, error) {
 }
 
 // ToGorgonia copies a tensor of hone's into one of gorgonia's. Element types
-// that gorgonia lacks (float16, bfloat16, the float8 types and those of 4
-// bits) become the next wider ones that it has.
+// that gorgonia lacks (float16, bfloat16 and what is narrower than 8 bits or a
+// float of 8) become the next wider ones that it has.
 func ToGorgonia(t *tensor.Tensor) (out gorgonia.Tensor, err error) {
 	defer guard("tensor", &err)
 	if t == nil {
