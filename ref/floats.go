@@ -141,6 +141,15 @@ func computable(d tensor.DType) error {
 	return nil
 }
 
+// storable reports an error for a type that fromFloat64s does not make: anything
+// but integers of 8 bits and more and the types to compute in.
+func storable(d tensor.DType) error {
+	if d.IsInt() && !d.IsSubByte() {
+		return nil
+	}
+	return computable(d)
+}
+
 // product returns the product of the dims, 1 for none. The dims must be those
 // of a tensor that exists, or be checked by tensor.NumElements.
 func product(dims []int) int {

@@ -66,7 +66,7 @@ func (l Loss) SoftmaxCrossEntropy(scores, labels *tensor.Tensor) (loss, logProbs
 	}
 	classes, inner := scores.Shape[1], product(scores.Shape[2:])
 	x := slices.Clone(Float64s(scores))
-	for o := range scores.Shape[0] {
+	for o := range len(x) / max(classes*inner, 1) { // none where there are no classes
 		for i := range inner {
 			logSoftmax(x[o*classes*inner+i:], classes, inner)
 		}

@@ -54,8 +54,12 @@ type Forest struct {
 	Targets int
 }
 
-// Check reports children, features and targets that are out of bounds.
+// Check reports children, features and targets that are out of bounds, and a
+// number of targets that is none.
 func (f *Forest) Check(features int) error {
+	if f.Targets < 0 || f.Targets > 1<<20 {
+		return fmt.Errorf("%d targets", f.Targets)
+	}
 	for i, n := range f.Nodes {
 		if n.Mode > TreeLeaf {
 			return fmt.Errorf("node %d: mode %d is not known", i, n.Mode)

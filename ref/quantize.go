@@ -3,6 +3,7 @@ package ref
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/hone-ml/hone/tensor"
 )
@@ -256,10 +257,8 @@ func broadcastsTo(t *tensor.Tensor, shape []int) error {
 	if err != nil {
 		return err
 	}
-	for i, n := range out {
-		if n != shape[i] {
-			return fmt.Errorf("%s does not broadcast to %v", t, shape)
-		}
+	if !slices.Equal(out, shape) {
+		return fmt.Errorf("%s does not broadcast to %v", t, shape)
 	}
 	return nil
 }

@@ -150,6 +150,9 @@ func STFT(x *tensor.Tensor, step, length int, window *tensor.Tensor, oneSided bo
 // CosineWindow returns n samples of the window a[0] - a[1]·cos(2πk/m) +
 // a[2]·cos(4πk/m) - ..., where m is n for a periodic window, else n-1.
 func CosineWindow(d tensor.DType, n int, periodic bool, a ...float64) (*tensor.Tensor, error) {
+	if err := storable(d); err != nil {
+		return nil, err
+	}
 	v, err := newFloats([]int{n})
 	if err != nil {
 		return nil, err
@@ -181,6 +184,9 @@ var (
 func MelWeightMatrix(d tensor.DType, bins, dftLength, sampleRate int, low, high float64) (*tensor.Tensor, error) {
 	if bins < 0 || dftLength < 1 || sampleRate < 1 {
 		return nil, fmt.Errorf("%d bins of a spectrum of %d at %d Hz", bins, dftLength, sampleRate)
+	}
+	if err := storable(d); err != nil {
+		return nil, err
 	}
 	rows := dftLength/2 + 1
 	m, err := newFloats([]int{rows, bins})

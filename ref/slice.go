@@ -321,10 +321,13 @@ func ReverseSequence(x, lengths *tensor.Tensor, batchAxis, timeAxis int) (*tenso
 	return y, nil
 }
 
+// maxBlock bounds a block's side, so that its area does not overflow.
+const maxBlock = 1 << 16
+
 // DepthToSpace moves blocks of channels of an NCHW tensor into space; mode
 // DCR has the block's place in the outer part of the channel, CRD in the inner.
 func DepthToSpace(x *tensor.Tensor, block int, mode string) (*tensor.Tensor, error) {
-	if x.Rank() != 4 || block < 1 || x.Shape[1]%max(block*block, 1) != 0 {
+	if x.Rank() != 4 || block < 1 || block > maxBlock || x.Shape[1]%(block*block) != 0 {
 		return nil, fmt.Errorf("%s does not divide into blocks of %d", x, block)
 	}
 	n, c, h, w := x.Shape[0], x.Shape[1]/(block*block), x.Shape[2], x.Shape[3]
@@ -343,7 +346,7 @@ func DepthToSpace(x *tensor.Tensor, block int, mode string) (*tensor.Tensor, err
 
 // SpaceToDepth is the inverse of DepthToSpace.
 func SpaceToDepth(x *tensor.Tensor, block int, mode string) (*tensor.Tensor, error) {
-	if x.Rank() != 4 || block < 1 || x.Shape[2]%max(block, 1) != 0 || x.Shape[3]%max(block, 1) != 0 {
+	if x.Rank() != 4 || block < 1 || block > maxBlock || x.Shape[2]%block != 0 || x.Shape[3]%block != 0 {
 		return nil, fmt.Errorf("%s does not divide into blocks of %d", x, block)
 	}
 	n, c, h, w := x.Shape[0], x.Shape[1], x.Shape[2]/block, x.Shape[3]/block

@@ -9,46 +9,48 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/hone-ml/hone/internal/testenv"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/tensor"
 )
 
-// hardened are the ops that must answer any operands and attributes with
-// results or an error: never by a panic, even one that Eval would catch.
-var hardened = []string{
-	"Conv", "ConvInteger", "QLinearConv", "ConvTranspose", "DeformConv", "Col2Im", "CausalConvWithState",
-	"AveragePool", "MaxPool", "LpPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "MaxUnpool", "MaxRoiPool", "RoiAlign",
-	"BatchNormalization", "InstanceNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization", "LpNormalization",
-	"MeanVarianceNormalization", "LRN", "Dropout",
-	"Resize", "GridSample", "AffineGrid", "NonMaxSuppression",
-	"RNN", "GRU", "LSTM",
-	"Attention", "preview.FlexAttention", "LinearAttention", "RotaryEmbedding", "TensorScatter",
-}
-
+// Every operator answers any operands and attributes that its schema allows
+// with results or an error: never by a panic, even one that Eval would catch.
 func TestHostileOperands(t *testing.T) {
-	rnd, sound := rand.New(rand.NewSource(1)), 0
-	for _, name := range hardened {
-		answered := 0
-		for range 1000 {
+	rnd := rand.New(rand.NewSource(1))
+	rounds := 100
+	if testenv.Full() {
+		rounds = 5000
+	}
+	for _, name := range Names() {
+		impl := Lookup(name)
+		if SchemaOf(name) == nil || impl.Eval == nil || impl.Traits&Control != 0 {
+			continue
+		}
+		for range rounds {
 			op, ins, text := hostile(rnd, name)
+			if large(ResultTypes(op, ins)) {
+				continue // a result of gigabytes is no panic
+			}
 			start := time.Now()
-			_, err := Eval(op, ins, nil)
-			require.Less(t, time.Since(start), 5*time.Second, text)
-			if err == nil {
-				answered++
-			} else {
+			if _, err := Eval(op, ins, nil); err != nil {
 				require.NotContains(t, err.Error(), "internal error", text)
 			}
+			require.Less(t, time.Since(start), 5*time.Second, text)
 			m := op.Module()
 			m.Main().Return(nil)
 			if err := InferModule(m); err != nil {
 				require.NotContains(t, err.Error(), "internal error", text)
 			}
 		}
-		if answered > 0 {
-			sound++
-		}
 	}
+}
+
+func large(types []ir.Type) bool {
+	return slices.ContainsFunc(types, func(t ir.Type) bool {
+		n, known := t.NumElements().Int()
+		return !known || n > 1<<22
+	})
 }
 
 // hostile makes an op of operands and attributes that its schema allows, with

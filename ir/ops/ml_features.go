@@ -1,6 +1,8 @@
 package ops
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -56,6 +58,14 @@ func (a attrs) list(ints, strings string) *tensor.Tensor {
 		return tensor.StringsOf(v, len(v))
 	}
 	return nil
+}
+
+// needed is list for what the operator can not do without.
+func (a attrs) needed(what, ints, strings string) (*tensor.Tensor, error) {
+	if t := a.list(ints, strings); t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("there are no %s", what)
 }
 
 func inferExtractor(x *Inference) error {
@@ -186,7 +196,7 @@ func scaler(c *Call) (tensor.Value, error) {
 	return ref.Scaler(c.In(0), offset, scale)
 }
 
-// side returns the keys or the values of a LabelEncoder.
+// side returns the keys or the values of a LabelEncoder, nil where there are none.
 func (a attrs) side(name string) *tensor.Tensor {
 	if t := a.Tensor(name + "_tensor"); t != nil {
 		return t
@@ -197,17 +207,28 @@ func (a attrs) side(name string) *tensor.Tensor {
 	return a.list(name+"_int64s", name+"_strings")
 }
 
+// sides returns the keys and the values of a LabelEncoder.
+func (a attrs) sides() (keys, values *tensor.Tensor, err error) {
+	if keys, values = a.side("keys"), a.side("values"); keys == nil || values == nil {
+		err = errors.New("keys or values are missing")
+	}
+	return keys, values, err
+}
+
 func inferLabelEncoder(x *Inference) error {
-	values := x.side("values")
-	if values == nil || x.side("keys") == nil {
-		return x.Errorf("keys or values are missing")
+	_, values, err := x.sides()
+	if err != nil {
+		return err
 	}
 	x.Set(0, x.In(0).WithDType(values.DType))
 	return nil
 }
 
 func labelEncoder(c *Call) (tensor.Value, error) {
-	values := c.side("values")
+	keys, values, err := c.sides()
+	if err != nil {
+		return nil, err
+	}
 	standard := c.Tensor("default_tensor")
 	if standard == nil {
 		standard = tensor.New(values.DType, 1)
@@ -226,7 +247,7 @@ func labelEncoder(c *Call) (tensor.Value, error) {
 			}
 		}
 	}
-	return ref.LabelEncoder(c.In(0), c.side("keys"), values, standard)
+	return ref.LabelEncoder(c.In(0), keys, values, standard)
 }
 
 // classesToKeys writes LabelEncoder's classes, places in a list of strings,
@@ -255,9 +276,9 @@ func classesToKeys(_ *ir.Builder, op *ir.Op) error {
 }
 
 func inferOneHotEncoder(x *Inference) error {
-	cats := x.list("cats_int64s", "cats_strings")
-	if cats == nil {
-		return x.Errorf("there are no categories")
+	cats, err := x.needed("categories", "cats_int64s", "cats_strings")
+	if err != nil {
+		return err
 	}
 	t := x.In(0).WithDType(tensor.Float32)
 	if t.Rank() >= 0 {
@@ -268,18 +289,26 @@ func inferOneHotEncoder(x *Inference) error {
 }
 
 func oneHotEncoder(c *Call) (tensor.Value, error) {
-	return ref.OneHotEncoder(c.In(0), c.list("cats_int64s", "cats_strings"), !c.Bool("zeros"))
+	cats, err := c.needed("categories", "cats_int64s", "cats_strings")
+	if err != nil {
+		return nil, err
+	}
+	return ref.OneHotEncoder(c.In(0), cats, !c.Bool("zeros"))
 }
 
 func inferZipMap(x *Inference) error {
-	labels := x.list("classlabels_int64s", "classlabels_strings")
-	if labels == nil {
-		return x.Errorf("there are no labels")
+	labels, err := x.needed("labels", "classlabels_int64s", "classlabels_strings")
+	if err != nil {
+		return err
 	}
 	x.Set(0, ir.SequenceOf(ir.MapOf(labels.DType, ir.TensorOf(tensor.Float32))))
 	return nil
 }
 
 func zipMap(c *Call) (tensor.Value, error) {
-	return ref.ZipMap(c.In(0), c.list("classlabels_int64s", "classlabels_strings"))
+	labels, err := c.needed("labels", "classlabels_int64s", "classlabels_strings")
+	if err != nil {
+		return nil, err
+	}
+	return ref.ZipMap(c.In(0), labels)
 }

@@ -268,7 +268,13 @@ func inferTile(x *Inference) error {
 	return nil
 }
 
-func evalTile(c *Call) error { return c.done(ref.Tile(c.In(0), intsIn(c.In(1)))) }
+func evalTile(c *Call) error {
+	repeats, err := c.sizes(1)
+	if err != nil {
+		return err
+	}
+	return c.done(ref.Tile(c.In(0), repeats))
+}
 
 // tileRepeats: opset 1 repeats one axis, given as an operand.
 func tileRepeats(b *ir.Builder, op *ir.Op) error {

@@ -43,6 +43,14 @@ func intsIn(t *tensor.Tensor) []int {
 	return ref.Ints(t)
 }
 
+// sizes returns the elements of operand i, a list of sizes.
+func (c *Call) sizes(i int) ([]int, error) {
+	if t := c.In(i); t != nil && t.Rank() > 1 {
+		return nil, fmt.Errorf("operand %d is %s, want a list of sizes", i, t)
+	}
+	return intsIn(c.In(i)), nil
+}
+
 // floatScalar returns the only element of a real tensor, or the default where
 // it is absent or empty.
 func floatScalar(t *tensor.Tensor, standard float64) (float64, error) {

@@ -112,7 +112,11 @@ func (x *Inference) shaped(d tensor.DType, i int) ir.Type {
 }
 
 func evalConstantOfShape(c *Call) error {
-	return c.done(ref.Expand(c.filler().Reshaped(), intsIn(c.In(0))))
+	shape, err := c.sizes(0)
+	if err != nil {
+		return err
+	}
+	return c.done(ref.Expand(c.filler().Reshaped(), shape))
 }
 
 func inferIdentity(x *Inference) error {
@@ -210,7 +214,13 @@ func inferExpand(x *Inference) error {
 	return nil
 }
 
-func evalExpand(c *Call) error { return c.done(ref.Expand(c.In(0), intsIn(c.In(1)))) }
+func evalExpand(c *Call) error {
+	shape, err := c.sizes(1)
+	if err != nil {
+		return err
+	}
+	return c.done(ref.Expand(c.In(0), shape))
+}
 
 func inferRange(x *Inference) error {
 	d := knownDType(x.In(0), x.In(1), x.In(2))

@@ -171,8 +171,9 @@ func inferWindow(x *Inference) error {
 	if !ok {
 		n = x.Fresh()
 	}
-	x.Set(0, ir.TensorOf(tensor.DType(x.Int("output_datatype")), n))
-	return nil
+	d, err := x.typeAttr("output_datatype")
+	x.Set(0, ir.TensorOf(d, n))
+	return err
 }
 
 func evalWindow(coefficients []float64) func(c *Call) error {
@@ -181,7 +182,11 @@ func evalWindow(coefficients []float64) func(c *Call) error {
 		if err != nil {
 			return err
 		}
-		return c.done(ref.CosineWindow(c.OutType(0).DType, n, c.Bool("periodic"), coefficients...))
+		d, err := c.typeAttr("output_datatype")
+		if err != nil {
+			return err
+		}
+		return c.done(ref.CosineWindow(d, n, c.Bool("periodic"), coefficients...))
 	}
 }
 
@@ -193,8 +198,9 @@ func inferMelWeights(x *Inference) error {
 	if d, ok := x.size(0); ok {
 		bins = d
 	}
-	x.Set(0, ir.TensorOf(tensor.DType(x.Int("output_datatype")), rows, bins))
-	return nil
+	d, err := x.typeAttr("output_datatype")
+	x.Set(0, ir.TensorOf(d, rows, bins))
+	return err
 }
 
 func evalMelWeights(c *Call) error {
@@ -213,5 +219,9 @@ func evalMelWeights(c *Call) error {
 	if err != nil {
 		return err
 	}
-	return c.done(ref.MelWeightMatrix(c.OutType(0).DType, n[0], n[1], n[2], low, high))
+	d, err := c.typeAttr("output_datatype")
+	if err != nil {
+		return err
+	}
+	return c.done(ref.MelWeightMatrix(d, n[0], n[1], n[2], low, high))
 }
