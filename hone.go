@@ -59,6 +59,8 @@ type OpenOptions struct {
 	Dims map[string]int64
 	// InputShapes sets the shape of inputs by name, dims below 0 left alone.
 	InputShapes map[string][]int64
+	// SplitDims are names that inputs share for sizes that may differ.
+	SplitDims []string
 }
 
 // Open reads a model from a file: .onnx, .ir text (with the side file beside
@@ -89,10 +91,18 @@ func Open(path string, opts ...OpenOptions) (*Model, error) {
 		m.module, err = openText(path)
 	default:
 		m.module, err = onnx.Open(path, onnx.Options{Dims: opt.Dims, InputShapes: opt.InputShapes})
-		opt = OpenOptions{}
+		opt = OpenOptions{SplitDims: opt.SplitDims}
 	}
 	if err == nil && len(opt.Dims)+len(opt.InputShapes) > 0 {
 		err = errors.New("dims can be frozen only where an ONNX model is read")
+	}
+	for _, name := range opt.SplitDims {
+		if err == nil && m.module.Level == ir.CPU {
+			err = errors.New("dims can be split only before a model is compiled")
+		}
+		if err == nil {
+			err = ops.SplitDim(m.module, name)
+		}
 	}
 	if err != nil {
 		_ = m.Close()
@@ -256,6 +266,7 @@ type CompileOptions struct {
 
 // Compiled is a model lowered for the CPU.
 type Compiled struct {
+	split  func(ctx context.Context, name string) (*Compiled, error) // compiles anew with a dim's name split
 	module *ir.Module
 	Stats  CompileStats
 	extra  []bundle.Section
@@ -308,6 +319,13 @@ func Compile(ctx context.Context, m *Model, opt CompileOptions) (*Compiled, erro
 	if opt.Preprocess != nil {
 		out.extra = append(out.extra, bundle.Section{Name: "preprocess", Data: opt.Preprocess})
 	}
+	out.split = func(ctx context.Context, name string) (*Compiled, error) {
+		module := m.module.Clone()
+		if err := ops.SplitDim(module, name); err != nil {
+			return nil, err
+		}
+		return Compile(ctx, &Model{module: module, path: m.path, bytes: m.bytes}, CompileOptions{Pipeline: opt.Pipeline})
+	}
 	return out, nil
 }
 
@@ -321,5 +339,10 @@ func (c *Compiled) WriteFile(ctx context.Context, path string) error {
 
 // Session starts a session on the module without a file in between.
 func (c *Compiled) Session(opt SessionOptions) (*Session, error) {
-	return newSession(c.module, nil, opt)
+	s, err := newSession(c.module, nil, opt)
+	if err != nil {
+		return nil, err
+	}
+	s.split, s.opt = c.split, opt
+	return s, nil
 }

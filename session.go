@@ -2,10 +2,12 @@ package hone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hone-ml/hone/backends/cpu"
 	"github.com/hone-ml/hone/internal/bundle"
@@ -23,6 +25,8 @@ type SessionOptions struct {
 	Tier string
 	// CacheBytes bounds the memory kept for shapes seen before.
 	CacheBytes int
+	// Warn, if any, is told what a user should know, a line each.
+	Warn func(string)
 	// Check reads all weights and compares their checksums before the first
 	// run. Always check a file that somebody else could have changed.
 	Check bool
@@ -38,6 +42,11 @@ type Port struct {
 type Session struct {
 	cpu    *cpu.Session
 	bundle *bundle.Bundle
+
+	split func(ctx context.Context, name string) (*Compiled, error) // nil for a bundle
+	opt   SessionOptions
+	mu    sync.Mutex
+	apart *Session // for inputs whose sizes differ where the model claims them equal
 }
 
 // Load opens a bundle and starts a session on it. Weights stay in the file,
@@ -131,7 +140,7 @@ func (s *Session) Run(ctx context.Context, inputs map[string]*tensor.Tensor) (ma
 	if err != nil {
 		return nil, err
 	}
-	outs, err := s.cpu.Run(ctx, ins)
+	outs, err := s.run(ctx, ins)
 	if err != nil {
 		return nil, err
 	}
@@ -151,10 +160,42 @@ func named(ports []Port, outs []tensor.Value) (map[string]*tensor.Tensor, error)
 	return m, nil
 }
 
+// run runs inputs. Where two have different sizes that the model claims to be
+// equal by giving them one name, the model is compiled once more without the
+// claim, of which optimizations may have made use.
+func (s *Session) run(ctx context.Context, ins []tensor.Value) ([]tensor.Value, error) {
+	outs, err := s.cpu.Run(ctx, ins)
+	var input *InputError
+	if !errors.As(err, &input) || input.Claimed == "" {
+		return outs, err
+	}
+	if s.split == nil {
+		input.Problem += fmt.Sprintf("; to let them differ, compile the model again with --split-dim %s", input.Claimed)
+		return nil, input
+	}
+	s.mu.Lock()
+	if s.apart == nil {
+		if s.opt.Warn != nil {
+			s.opt.Warn(fmt.Sprintf("inputs have different sizes for the dim %s, which the model claims to be one; it is compiled again without the claim", input.Claimed))
+		}
+		c, err := s.split(ctx, input.Claimed)
+		if err == nil {
+			s.apart, err = c.Session(s.opt)
+		}
+		if err != nil {
+			s.mu.Unlock()
+			return nil, fmt.Errorf("%w: without the claim: %w", input, err)
+		}
+	}
+	apart := s.apart
+	s.mu.Unlock()
+	return apart.run(ctx, ins)
+}
+
 // RunValues is Run for models with sequences, optionals or maps; values are in
 // the order of Inputs and Outputs.
 func (s *Session) RunValues(ctx context.Context, inputs []tensor.Value) ([]tensor.Value, error) {
-	return s.cpu.Run(ctx, inputs)
+	return s.run(ctx, inputs)
 }
 
 // Shrink frees the memory of every plan that is not running.
@@ -163,6 +204,11 @@ func (s *Session) Shrink() { s.cpu.Shrink() }
 // Close frees the session's memory. No run may be under way.
 func (s *Session) Close() error {
 	s.cpu.Shrink()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.apart != nil {
+		_ = s.apart.Close()
+	}
 	if s.bundle != nil {
 		return s.bundle.Close()
 	}

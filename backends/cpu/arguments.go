@@ -49,7 +49,11 @@ func (b *binder) bindInputs(args []argument) error {
 		for j, d := range a.Type.Dims {
 			shape := args[i].shape
 			if n, err := d.Eval(b.env); err != nil || n != int64(shape[j]) {
-				return &InputError{a.Name, fmt.Sprintf("input %q has shape %v, the model takes %s: dim %d is %s", a.Name, shape, a.Type, j, describeDim(d, n, err))}
+				e := &InputError{Input: a.Name, Problem: fmt.Sprintf("input %q has shape %v, the model takes %s: dim %d is %s", a.Name, shape, a.Type, j, describeDim(d, n, err))}
+				if s := d.Symbols(); err == nil && len(s) == 1 && d.Equal(ir.Sym(s[0])) {
+					e.Claimed = s[0]
+				}
+				return e
 			}
 		}
 	}

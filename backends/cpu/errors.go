@@ -5,6 +5,9 @@ package cpu
 type InputError struct {
 	Input   string // its name as given
 	Problem string // what is wrong and what the model takes
+	// Claimed is the name of a dim that the model claims to be equal in all
+	// inputs, where it is not: splitting the name helps.
+	Claimed string
 }
 
 // Error returns the problem, which names the input.

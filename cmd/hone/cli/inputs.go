@@ -25,12 +25,14 @@ import (
 // modelFlags are the flags of every command that reads a model.
 type modelFlags struct {
 	dims   []string
+	splits []string
 	shapes []string
 	values []string
 }
 
 func (f *modelFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.dims, "dim", nil, "freeze a symbolic dim: `NAME=NUMBER`")
+	c.Flags().StringArrayVar(&f.splits, "split-dim", nil, "let inputs differ in a dim that the model gives one name: `NAME`")
 	c.Flags().StringArrayVar(&f.shapes, "input-shape", nil, "freeze the shape of an input: `NAME=SHAPE`, for example x=1x3x224x224")
 	c.Flags().StringArrayVar(&f.values, "input-value", nil, "make a constant of an input of one element: `NAME=NUMBER`")
 }
@@ -38,7 +40,7 @@ func (f *modelFlags) add(c *cobra.Command) {
 // open reads the model at path.
 func (f *modelFlags) open(a *app, path string) (*hone.Model, error) {
 	a.work.at("reading " + path)
-	opt := hone.OpenOptions{Dims: map[string]int64{}, InputShapes: map[string][]int64{}}
+	opt := hone.OpenOptions{Dims: map[string]int64{}, InputShapes: map[string][]int64{}, SplitDims: f.splits}
 	for _, d := range f.dims {
 		name, value, ok := strings.Cut(d, "=")
 		n, err := strconv.ParseInt(value, 10, 64)

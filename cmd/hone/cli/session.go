@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -36,6 +37,7 @@ func (f *sessionFlags) open(cmd *cobra.Command, a *app, path string, mf *modelFl
 	if err != nil {
 		return nil, err
 	}
+	f.Warn = func(line string) { fmt.Fprintln(a.err, "warning:", line) }
 	if m.Module().Level == ir.CPU {
 		return m.Session(f.SessionOptions)
 	}
