@@ -475,10 +475,14 @@ func (b *binder) kernel(op *ir.Op) ([]rt.Work, error) {
 	}
 	f := drivers[op.Name]
 	if f == nil {
-		if !isPointwise(op) {
+		switch {
+		case isPointwise(op):
+			f = bindPointwise
+		case isScalars(op):
+			f = bindScalars
+		default:
 			return nil, errNoKernel
 		}
-		f = bindPointwise
 	}
 	for _, v := range op.Operands() {
 		if v != nil && b.places[v] == nil {

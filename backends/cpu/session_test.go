@@ -84,7 +84,8 @@ var programs = []struct {
 		"i = Cast(w) {to=6}\ng = Gather(wk, i) {axis=0}\nv = Mul(g, ws)\na = MatMul(x, v)\nb = Add(a, wb)\nRelu(b)", 1, 0},
 	{"half precision weights", "x: f32[N,64], w: f16[64,50]", "v = Cast(w) {to=1}\na = MatMul(x, v)\nRelu(a)", 1, 0},
 	{"int8 embedding", "i: i64[N,5], w: i8[16,100], ws: f32[100]", "v = DequantizeLinear(w, ws) {axis=1}\nGather(v, i)", 1, 0},
-	{"a size that only a run tells", "x: f32[N,6]", "a = NonZero(x)\nb = Cast(a) {to=1}\nAdd(b, b)", 1, 3},
+	{"masks", "x: f32[N,6], i: i64[N,6]", "a = Cast(x) {to=7}\nb = Less(a, i)\nc = IsNaN(x)\nd = Not(c)\ne = And(b, d)\nf = Add(i, a)\ng = Cast(f) {to=1}\nh = Where(e, g, ${-7.0})\nk = Equal(f, i)\nl = Cast(k) {to=1}\nAdd(h, l)", 1, 1},
+	{"a size that only a run tells", "x: f32[N,6]", "a = NonZero(x)\nb = Cast(a) {to=1}\nAdd(b, b)", 1, 1},
 }
 
 // build makes a module from a program.
@@ -182,6 +183,10 @@ func random(d tensor.DType, shape []int, rng *rand.Rand, scale float64) *tensor.
 			tensor.Of[float64](x)[i] = rng.NormFloat64() * scale
 		case tensor.Int64:
 			tensor.Of[int64](x)[i] = int64(rng.IntN(16))
+		case tensor.Int32:
+			tensor.Of[int32](x)[i] = int32(rng.IntN(9) - 4)
+		case tensor.Uint8, tensor.Bool:
+			x.Data[i] = byte(rng.IntN(2))
 		case tensor.Int8:
 			tensor.Of[int8](x)[i] = int8(rng.IntN(255) - 127)
 		case tensor.Uint4:

@@ -104,3 +104,6 @@ func tables(x []int64) []Range { return []Range{span(table(x), 8*len(x), false)}
 
 // table is the address of a table of steps, 0 if it is empty.
 func table(x []int64) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(x))) }
+
+// sizeOf is the bytes of a T.
+func sizeOf[T any]() int { var x T; return int(unsafe.Sizeof(x)) }
