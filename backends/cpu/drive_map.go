@@ -44,6 +44,7 @@ var drivers = map[string]driver{
 	"Split":     bindSplit,
 	"Expand":    bindExpand,
 	"Gather":    bindGather,
+	"GatherND":  bindGatherND,
 	"Pad":       bindPad,
 	"Resize":    bindResize,
 

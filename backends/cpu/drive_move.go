@@ -239,6 +239,26 @@ func bindGather(b *binder, op *ir.Op) ([]rt.Work, error) {
 	return one(g.Work())
 }
 
+// bindGatherND gathers parts by positions of as many dims as the indexes' last
+// dim says.
+func bindGatherND(b *binder, op *ir.Op) ([]rt.Work, error) {
+	x, idx, y := op.Operand(0), op.Operand(1), op.Result(0)
+	xp, ip := b.places[x], b.places[idx]
+	if n, _ := op.Attrs.Get("batch_dims").(int64); n != 0 || xp.layout != ir.Plain || xp.strides != nil || ip.dtype != tensor.Int64 || len(ip.shape) == 0 {
+		return nil, fmt.Errorf("batches have no kernel")
+	}
+	last := len(ip.shape) - 1
+	k := ip.shape[last]
+	if k < 1 || k > len(xp.shape) {
+		return nil, fmt.Errorf("positions of %d dims in %v", k, xp.shape)
+	}
+	g := rt.GatherND{Dims: xp.shape[:k], N: product(ip.shape[:last]), Row: product(xp.shape[k:]) * xp.dtype.Size(), X: b.ptr(x), Index: b.ptr(idx), Y: b.ptr(y)}
+	if g.N*g.Row != b.places[y].bytes {
+		return nil, fmt.Errorf("the result has another size")
+	}
+	return one(g.Work())
+}
+
 // bindPad pads, most often with a constant.
 func bindPad(b *binder, op *ir.Op) ([]rt.Work, error) {
 	x, y := op.Operand(0), op.Result(0)

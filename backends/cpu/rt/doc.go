@@ -22,6 +22,7 @@
 //	Transpose      Copy by permutation
 //	Resample       two neighbouring axes made anew: resizing, padding by what is there
 //	Gather         rows by index
+//	GatherND       parts by position
 //	Scalars        elementwise operators on integers and truth values, in plain Go
 //	Reorder        NCHW or NHWC to NCHWc16 and back
 //	ZeroPadLanes   zeros in the lanes past C of NCHWc16
