@@ -43,10 +43,11 @@ type Session struct {
 	cpu    *cpu.Session
 	bundle *bundle.Bundle
 
-	split func(ctx context.Context, name string) (*Compiled, error) // nil for a bundle
-	opt   SessionOptions
-	mu    sync.Mutex
-	apart *Session // for inputs whose sizes differ where the model claims them equal
+	split  func(ctx context.Context, name string) (*Compiled, error) // nil for a bundle
+	opt    SessionOptions
+	mu     sync.Mutex
+	warned sync.Once
+	apart  *Session // for inputs whose sizes differ where the model claims them equal
 }
 
 // Load opens a bundle and starts a session on it. Weights stay in the file,
@@ -175,9 +176,6 @@ func (s *Session) run(ctx context.Context, ins []tensor.Value) ([]tensor.Value, 
 	}
 	s.mu.Lock()
 	if s.apart == nil {
-		if s.opt.Warn != nil {
-			s.opt.Warn(fmt.Sprintf("inputs have different sizes for the dim %s, which the model claims to be one; it is compiled again without the claim", input.Claimed))
-		}
 		c, err := s.split(ctx, input.Claimed)
 		if err == nil {
 			s.apart, err = c.Session(s.opt)
@@ -189,7 +187,17 @@ func (s *Session) run(ctx context.Context, ins []tensor.Value) ([]tensor.Value, 
 	}
 	apart := s.apart
 	s.mu.Unlock()
-	return apart.run(ctx, ins)
+	outs, err = apart.run(ctx, ins)
+	if err != nil && ctx.Err() == nil {
+		input.Problem += "; without that claim: " + err.Error()
+		return nil, input
+	}
+	if s.opt.Warn != nil {
+		s.warned.Do(func() {
+			s.opt.Warn(fmt.Sprintf("inputs have different sizes for the dim %s, which the model claims to be one: it was compiled again without the claim", input.Claimed))
+		})
+	}
+	return outs, err
 }
 
 // RunValues is Run for models with sequences, optionals or maps; values are in
