@@ -89,8 +89,23 @@ func (o *Resample) row(row int, s *Scratch) {
 		for i := range y {
 			y[i] = in[index[2*i]]*w[2*i] + in[index[2*i+1]]*w[2*i+1]
 		}
+	case o.Inner == Lanes && o.Columns.K == 2:
+		o.blendBlocks(addr(unsafe.Pointer(unsafe.SliceData(y))), src)
 	default:
 		o.mixColumns(y, in)
+	}
+}
+
+// blendBlocks is mixColumns for two neighbours in NCHWc16.
+func (o *Resample) blendBlocks(y, x uintptr) {
+	w, index := o.Columns.Weights, o.Columns.Index
+	for i := range o.OW {
+		a, b, d := lanes(at(x, int(index[2*i])*laneBytes)), lanes(at(x, int(index[2*i+1])*laneBytes)), lanes(y)
+		u, v := w[2*i], w[2*i+1]
+		for l := range d {
+			d[l] = a[l]*u + b[l]*v
+		}
+		y = at(y, laneBytes)
 	}
 }
 
