@@ -33,6 +33,7 @@ func init() {
 func Pipeline() *passes.Pipeline {
 	return passes.NewPipeline(
 		passes.Func("expand-gemm", each(expandGemm)),
+		passes.Func("round-in-float", each(roundInFloat)),
 		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
 		mustPass("dce", nil),

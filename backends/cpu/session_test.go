@@ -74,6 +74,8 @@ var programs = []struct {
 	{"embedding", "i: i64[N,5], w: f32[16,24]", "Gather(w, i)", 1, 0},
 	{"int8 weights", "x: f32[N,16,9,9], w: i8[32,16,3,3], ws: f32[32], wb: f32[32], w2: i8[32,1,3,3]",
 		"v = DequantizeLinear(w, ws) {axis=0}\nv2 = DequantizeLinear(w2, ws) {axis=0}\na = Conv(x, v, wb) {pads=[1,1,1,1]}\nb = Relu(a)\nc = Conv(b, v2) {group=32}\nAdd(c, c)", 1, 0},
+	{"static int8", "x: f32[N,16,9,9], w: i8[32,16,3,3], ws: f32[32], wb: f32[32], wz: i8[1]",
+		"q = QuantizeLinear(x, ${0.02}, wz)\nd = DequantizeLinear(q, ${0.02}, wz)\nv = DequantizeLinear(w, ws) {axis=0}\na = Conv(d, v, wb) {pads=[1,1,1,1]}\nb = Relu(a)\nq2 = QuantizeLinear(b, ${0.5}) {output_dtype=2}\nDequantizeLinear(q2, ${0.5})", 1, 0},
 	{"int8 weights in a winograd", "x: f32[N,16,21,17], w: i8[40,16,3,3], ws: f32[40]",
 		"v = DequantizeLinear(w, ws) {axis=0}\na = Conv(x, v) {pads=[1,1,1,1]}\nRelu(a)", 1, 0},
 	{"int8 weights of a transposed convolution", "x: f32[N,16,5,7], w: i8[16,20,3,2], ws: f32[20], wb: f32[20]",
