@@ -20,7 +20,7 @@ VALUES = {"silero_vad": ["sr=16000"]}
 
 
 # What the passes of backends/tensorrt/legalize do, as the table tells it.
-REWRITES = {"trt-If": "If decided", "trt-quantized": "ops for quantized ones", "trt-types": "float64 ops narrowed", "trt-loop": "Loop conditions", "trt-constant-if": "branches taken"}
+REWRITES = {"trt-If": "If decided", "trt-quantized": "ops for quantized ones", "trt-types": "float64 ops narrowed", "trt-loop": "Loop conditions", "inline-control": "branches taken"}
 
 
 def listed(name):

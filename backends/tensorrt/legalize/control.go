@@ -12,23 +12,6 @@ import (
 
 func init() {
 	passes.Register(passes.Spec{
-		Name: "trt-constant-if",
-		Help: "replace an If of a constant condition by the branch that it takes",
-		Example: `func @main(%x: f32[N]) -> (y: f32[N]) {
-  %0 = const bool[] [false]
-  %1 = If(%0) : f32[N] then_branch {
-    %2 = Relu(%x) : f32[N]
-    yield(%2)
-  } else_branch {
-    %3 = Neg(%x) : f32[N]
-    yield(%3)
-  }
-  return(%1)
-}
-`,
-		New: func(passes.Options) (passes.Pass, error) { return ConstantIf(), nil },
-	})
-	passes.Register(passes.Spec{
 		Name: "trt-loop",
 		Help: "give a Loop that has no condition the constant true",
 		Example: `func @main(%x: f32[2]) -> (y: f32[2]) {
@@ -63,70 +46,6 @@ func LoopCondition() passes.Pass {
 		}
 		return changed, err
 	})
-}
-
-// ConstantIf is the pass that takes the branch of an If whose condition is known.
-func ConstantIf() passes.Pass {
-	return passes.Func("trt-constant-if", func(c *passes.Context, m *ir.Module) (bool, error) {
-		changed := false
-		for _, f := range m.Funcs {
-			ch, err := constantIfs(c, f.Body)
-			if changed = changed || ch; err != nil {
-				return changed, err
-			}
-		}
-		return changed, nil
-	})
-}
-
-func constantIfs(c *passes.Context, b *ir.Block) (changed bool, err error) {
-	for op := b.First(); op != nil; {
-		next := op.Next()
-		for _, r := range op.Regions {
-			ch, err := constantIfs(c, r)
-			if changed = changed || ch; err != nil {
-				return changed, err
-			}
-		}
-		if taken := branch(op); taken != nil {
-			ok, err := c.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value {
-				copies := map[*ir.Value]*ir.Value{}
-				for inner := range taken.Ops() {
-					if inner.Name != ir.YieldName {
-						r.Clone(inner, copies)
-					}
-				}
-				var out []*ir.Value
-				for _, v := range taken.Results() {
-					if copied := copies[v]; copied != nil {
-						v = copied
-					}
-					out = append(out, v)
-				}
-				return out
-			})
-			if changed = changed || ok; err != nil {
-				return changed, err
-			}
-		}
-		op = next
-	}
-	return changed, nil
-}
-
-// branch is the region that an If takes, where that is known.
-func branch(op *ir.Op) *ir.Block {
-	if op.Name != "If" || op.Operand(0).Data() == nil {
-		return nil
-	}
-	t, err := op.Operand(0).Data().Tensor()
-	if err != nil || t.DType != tensor.Bool || len(t.Data) != 1 {
-		return nil
-	}
-	if t.Data[0] != 0 {
-		return op.Region("then_branch")
-	}
-	return op.Region("else_branch")
 }
 
 // ifReason says which forms of If TensorRT does not take. One whose condition

@@ -134,7 +134,7 @@ func (l *legalizing) passes() ([]passes.Pass, error) {
 			err = e
 		}
 	}
-	add("fix(O1,trt-constant-if),trt-types,trt-loop")
+	add("O1,trt-types,trt-loop")
 	out = append(out, passes.Func("trt-keep", func(_ *passes.Context, m *ir.Module) (bool, error) { return false, keep.Check(m) }))
 	if quantize != nil {
 		add("fold-batchnorm")

@@ -116,24 +116,6 @@ func TestQuantizedKeepsTheMeaning(t *testing.T) {
 	}
 }
 
-func TestConstantIf(t *testing.T) {
-	m := parse(t, `func @main(%x: f32[2]) -> (y: f32[2]) {
-  %c = const bool[] [true]
-  %r = If(%c) : f32[2] then_branch {
-    %a = Neg(%x) : f32[2]
-    yield(%a)
-  } else_branch {
-    %b = Abs(%x) : f32[2]
-    yield(%b)
-  }
-  return(%r)
-}`)
-	_, err := ConstantIf().Run(passes.NewContext(t.Context()), m)
-	require.NoError(t, err)
-	require.NoError(t, ir.Verify(m))
-	require.Equal(t, map[string]int{"Constant": 1, "Neg": 1, "yield": 1}, names(m))
-}
-
 func TestTypesNarrowsDoubles(t *testing.T) {
 	m := parse(t, `func @main(%x: f64[2]) -> (y: f64[2]) {
   %c = const f64[2] [0.1, 3.0]
