@@ -29,6 +29,8 @@ func init() {
 		{"sink-transposes", "fold-scale", "a scale reaches the Conv only where no Transpose stands between"},
 		{"sink-transposes", "fold-pad", "a Pad reaches the Conv only where no Transpose stands between"},
 		{"fold-batchnorm", "fold-scale", "a BatchNormalization that no Conv takes becomes a Mul and an Add, which other weights take"},
+		{"fold-scale", "fold-input-scale", "a constant between two ops is folded into the one before, whatever the padding"},
+		{"fold-input-scale", "fold-pad", "what is added ahead of a Conv is not folded once the Conv pads"},
 		{"recognize", "recognize-attention", "a pattern that ends in a Reshape or Softmax must have what is before it in one piece"},
 		{"recognize-attention", "merge-matmuls", "only MatMuls that feed an Attention are merged"},
 		{"cse", "dce", "what is computed once leaves ops that nobody reads"},

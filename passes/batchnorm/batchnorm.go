@@ -1,10 +1,11 @@
 // Package batchnorm folds what is affine in each channel into the weights of
-// the op before it: BatchNormalization, and constants that are added or
-// multiplied.
+// the op before it or behind it: BatchNormalization, and constants that are
+// added or multiplied.
 package batchnorm
 
 import (
 	"math"
+	"slices"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
@@ -14,7 +15,7 @@ import (
 func init() {
 	passes.Register(passes.Spec{
 		Name: "fold-batchnorm",
-		Help: "scale the weights of a Conv by the BatchNormalization behind it; turn others into Mul and Add",
+		Help: "scale the weights of a Conv, ConvTranspose or MatMul by the BatchNormalization behind it; turn others into Mul and Add",
 		Example: `func @main(%x: f32[N,1,4,4]) -> (y: f32[N,2,4,4]) {
   %0 = const f32[2,1,1,1] [1.0, -2.0]
   %1 = const f32[2] [0.5, 2.0]
@@ -34,6 +35,11 @@ func init() {
 // folding rounds once.
 type affine struct{ scale, shift []float64 }
 
+// shifts reports whether anything is added.
+func (a affine) shifts() bool {
+	return slices.ContainsFunc(a.shift, func(f float64) bool { return f != 0 })
+}
+
 func apply(c *passes.Context, op *ir.Op) (bool, error) {
 	x := op.Operand(0)
 	if op.Name != "BatchNormalization" || op.NumResults() != 1 || x == nil || x.Type.Rank() < 2 || x.Type.DType != tensor.Float32 {
@@ -43,13 +49,9 @@ func apply(c *passes.Context, op *ir.Op) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	conv := x.Def()
-	if conv != nil && conv.Name == "Conv" && x.NumUses() == 1 {
-		if w, b, ok := scaled(conv, a); ok {
-			return c.Apply("conv-bn", op, []*ir.Op{conv}, func(r *passes.Rewriter) []*ir.Value {
-				y := r.Op("Conv", []*ir.Value{conv.Operand(0), weights(r, conv, w), r.Tensor(b)}, conv.Attrs...)
-				return []*ir.Value{y}
-			})
+	if l := linearOf(op, x); l != nil && l.axis == 1 && l.n == len(a.scale) {
+		if ok, err := l.fold(c, "conv-bn", op, a); ok || err != nil {
+			return ok, err
 		}
 	}
 	return c.Apply("bn-affine", op, nil, func(r *passes.Rewriter) []*ir.Value {
@@ -113,28 +115,4 @@ func parameters(op *ir.Op) (affine, bool) {
 		a.shift[i] = float64(p[1][i]) - float64(p[2][i])*a.scale[i]
 	}
 	return a, true
-}
-
-// scaled returns the weights and bias of a Conv with the affine map folded in.
-func scaled(conv *ir.Op, a affine) (w, b *tensor.Tensor, ok bool) {
-	wf, wt, ok := floats(conv.Operand(1))
-	if !ok || len(wt.Shape) < 3 || wt.Shape[0] != len(a.scale) {
-		return nil, nil, false
-	}
-	bias := make([]float32, len(a.scale))
-	if v := conv.Operand(2); v != nil {
-		if bias, _, ok = floats(v); !ok || len(bias) != len(a.scale) {
-			return nil, nil, false
-		}
-	}
-	w, b = tensor.New(tensor.Float32, wt.Shape...), tensor.New(tensor.Float32, len(bias))
-	out, outB := tensor.Of[float32](w), tensor.Of[float32](b)
-	per := len(wf) / len(a.scale)
-	for o, s := range a.scale {
-		for i := o * per; i < (o+1)*per; i++ {
-			out[i] = float32(float64(wf[i]) * s)
-		}
-		outB[o] = float32(float64(bias[o])*s + a.shift[o])
-	}
-	return w, b, true
 }

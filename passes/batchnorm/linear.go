@@ -2,7 +2,6 @@ package batchnorm
 
 import (
 	"math"
-	"slices"
 
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
@@ -47,19 +46,21 @@ func foldScale(c *passes.Context, op *ir.Op) (bool, error) {
 		return false, nil
 	}
 	x := op.Operand(1 - side) // of a Neg, the first operand
-	if x.Def() == nil || x.NumUses() != 1 || x.Def().Block() != op.Block() {
-		return false, nil
-	}
-	l := linearOf(x.Def())
+	l := linearOf(op, x)
 	if l == nil || op.Result(0).Type.Rank() != x.Type.Rank() {
 		return false, nil
 	}
-	a, ok := l.affine(op, side)
+	a, ok := channels(op, side, l.n, l.axis)
 	if !ok {
 		return false, nil
 	}
-	shifts := slices.ContainsFunc(a.shift, func(f float64) bool { return f != 0 })
-	if l.op.Name == "MatMul" && l.add == nil && shifts {
+	return l.fold(c, "scale", op, a)
+}
+
+// fold replaces op, which maps the channels of l's result by a, with l on
+// other weights. It returns false where it cannot.
+func (l *linear) fold(c *passes.Context, rule string, op *ir.Op, a affine) (bool, error) {
+	if l.op.Name == "MatMul" && l.add == nil && a.shifts() {
 		return false, nil // a MatMul has no bias: the Add is that
 	}
 	w, b, ok := l.scaled(a)
@@ -70,7 +71,7 @@ func foldScale(c *passes.Context, op *ir.Op) (bool, error) {
 	if l.add != nil {
 		also = append(also, l.add)
 	}
-	return c.Apply("scale", op, also, func(r *passes.Rewriter) []*ir.Value {
+	return c.Apply(rule, op, also, func(r *passes.Rewriter) []*ir.Value {
 		operands := []*ir.Value{l.op.Operand(0), weights(r, l.op, w)}
 		if l.op.Name != "MatMul" {
 			operands = append(operands, r.Tensor(b))
@@ -102,21 +103,33 @@ func constantSide(op *ir.Op) (int, bool) {
 	return 0, false
 }
 
-func linearOf(op *ir.Op) *linear {
-	l := &linear{op: op}
-	if op.Name == "Add" { // a MatMul and its bias
-		for _, side := range []int{1, 0} {
-			v := op.Operand(1 - side)
-			bf, bt, ok := floats(op.Operand(side))
-			if !ok || v.Def() == nil || v.Def().Name != "MatMul" || v.NumUses() != 1 || len(bt.Shape) != 1 || v.Def().Block() != op.Block() {
-				continue
-			}
-			l.op, l.add, l.b = v.Def(), op, bf
-		}
-		if l.add == nil {
-			return nil
+// linearOf returns the linear op, with a MatMul its bias, that computes x for
+// op alone; nil where there is none.
+func linearOf(op *ir.Op, x *ir.Value) *linear {
+	if !alone(op, x) {
+		return nil
+	}
+	def := x.Def()
+	if def.Name != "Add" {
+		return newLinear(&linear{op: def})
+	}
+	for _, side := range []int{1, 0} {
+		v := def.Operand(1 - side)
+		if b, t, ok := floats(def.Operand(side)); ok && len(t.Shape) == 1 && alone(def, v) && v.Def().Name == "MatMul" {
+			return newLinear(&linear{op: v.Def(), add: def, b: b})
 		}
 	}
+	return nil
+}
+
+// alone reports whether an op beside op computes x and only op reads it.
+func alone(op *ir.Op, x *ir.Value) bool {
+	return x.Def() != nil && x.NumUses() == 1 && x.Def().Block() == op.Block()
+}
+
+// newLinear finds the weights, bias and channels of l.op; nil where it has no
+// constant ones.
+func newLinear(l *linear) *linear {
 	weight := l.op.Operand(1)
 	if weight == nil || weight.Data() == nil || weight.NumUses() > 1 && weight.Data().Len() > maxShared {
 		return nil
@@ -166,11 +179,11 @@ func linearOf(op *ir.Op) *linear {
 	return l
 }
 
-// affine returns what op does to the channels of l's result, false where its
-// constant differs within a channel.
-func (l *linear) affine(op *ir.Op, side int) (affine, bool) {
+// channels returns what op, whose operand side is constant, does to the n
+// channels along an axis, false where the constant differs within a channel.
+func channels(op *ir.Op, side, n, axis int) (affine, bool) {
+	a := affine{make([]float64, n), make([]float64, n)}
 	if op.Name == "Neg" {
-		a := affine{make([]float64, l.n), make([]float64, l.n)}
 		for i := range a.scale {
 			a.scale[i] = -1
 		}
@@ -178,16 +191,15 @@ func (l *linear) affine(op *ir.Op, side int) (affine, bool) {
 	}
 	c, t, ok := floats(op.Operand(side))
 	rank := op.Result(0).Type.Rank()
-	if !ok || len(t.Shape) > rank || len(c) != 1 && len(c) != l.n {
+	if !ok || len(t.Shape) > rank || len(c) != 1 && len(c) != n {
 		return affine{}, false
 	}
-	for i, n := range t.Shape {
-		if n != 1 && rank-len(t.Shape)+i != l.axis {
+	for i, d := range t.Shape {
+		if d != 1 && rank-len(t.Shape)+i != axis {
 			return affine{}, false
 		}
 	}
-	a := affine{make([]float64, l.n), make([]float64, l.n)}
-	for i := range l.n {
+	for i := range n {
 		k := float64(c[i%len(c)])
 		a.scale[i] = 1
 		switch {
