@@ -15,6 +15,7 @@ import (
 	"github.com/hone-ml/hone/internal/testenv"
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -34,7 +35,15 @@ func open(t testing.TB, name string, shapes []string) *ir.Module {
 	return m
 }
 
-// Every model is built for two GPU families in every precision, from the IR, with its attention fused at FP16.
+// optimize does to m what hone compile does ahead of a backend.
+func optimize(t testing.TB, m *ir.Module) {
+	p, err := passes.ParsePipeline("O2")
+	require.NoError(t, err)
+	_, err = p.Run(passes.NewContext(t.Context()), m)
+	require.NoError(t, err)
+}
+
+// Every model, optimized, is built for two GPU families in every precision, from the IR, with its attention fused at FP16.
 func TestCompileModels(t *testing.T) {
 	needLibrary(t)
 	for line := range strings.Lines(compileList) {
@@ -54,6 +63,7 @@ func TestCompileModels(t *testing.T) {
 				t.Skipf("%s is skipped: large models belong to the full round", t.Name())
 			}
 			m := open(t, name, fields[2:])
+			optimize(t, m)
 			size := map[string]int64{}
 			for _, precision := range []string{"fp32", "fp16", "bf16"} {
 				plan, rep, err := Compile(t.Context(), m, Options{SM: []int{86, 89}, Precision: precision})

@@ -134,7 +134,10 @@ func (l *legalizing) passes() ([]passes.Pass, error) {
 			err = e
 		}
 	}
-	add("O1,trt-types,trt-loop")
+	// Where TensorRT's Attention has no kernel for the sizes and the precision at
+	// hand, its builder gives up; of the parts it makes the same kernel where it
+	// has one.
+	add("O1,expand-attention,trt-types,trt-loop")
 	out = append(out, passes.Func("trt-keep", func(_ *passes.Context, m *ir.Module) (bool, error) { return false, keep.Check(m) }))
 	if quantize != nil {
 		add("fold-batchnorm")

@@ -116,6 +116,19 @@ func TestQuantizedKeepsTheMeaning(t *testing.T) {
 	}
 }
 
+// TensorRT has kernels for some sizes of Attention only, and makes of its parts
+// what it can.
+func TestAttentionComesApart(t *testing.T) {
+	m := parse(t, `func @main(%x: f32[1,4,8]) -> (y: f32[1,4,8]) {
+  %y = Attention(%x, %x, %x) {q_num_heads=2, kv_num_heads=2} : f32[1,4,8]
+  return(%y)
+}`)
+	_, err := Run(t.Context(), m, Options{SM: []int{86}, Precision: "fp32"})
+	require.NoError(t, err)
+	require.Zero(t, names(m)["Attention"])
+	require.Equal(t, 2, names(m)["MatMul"])
+}
+
 func TestTypesNarrowsDoubles(t *testing.T) {
 	m := parse(t, `func @main(%x: f64[2]) -> (y: f64[2]) {
   %c = const f64[2] [0.1, 3.0]
