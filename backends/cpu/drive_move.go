@@ -122,6 +122,28 @@ func bindSlice(b *binder, op *ir.Op) ([]rt.Work, error) {
 	return one(c.Work())
 }
 
+// joinInPlace lets what computes the operands of a Concat write them where its
+// result p holds them, so that nothing is copied: wherever an operand is one
+// piece of the result, as the channels of a single image are. An operand that
+// another Concat holds already, or this one holds twice, is copied there.
+func (b *binder) joinInPlace(op *ir.Op, p *place) {
+	axis, at := axisAttr(op, 0, len(p.shape)), 0
+	if axis < 0 || axis >= len(p.shape) || product(p.shape[:axis]) != 1 {
+		return
+	}
+	for i, v := range op.Operands() {
+		x := b.places[v]
+		if x == nil || x.layout != p.layout || x.dtype != p.dtype || at+x.bytes > p.bytes {
+			return
+		}
+		if x.layout == ir.C16 && (axis != 1 || x.shape[1]%rt.Lanes != 0 && i < op.NumOperands()-1) {
+			return // no whole blocks
+		}
+		p.hold(x, at)
+		at += x.bytes
+	}
+}
+
 func bindConcat(b *binder, op *ir.Op) ([]rt.Work, error) {
 	y := op.Result(0)
 	if b.places[y].layout == ir.C16 {
@@ -141,8 +163,9 @@ func bindConcat(b *binder, op *ir.Op) ([]rt.Work, error) {
 		if axis < 0 || axis >= len(s) || len(s) != len(out) || at+s[axis] > out[axis] {
 			return nil, fmt.Errorf("operands do not fit the result")
 		}
-		if product(s) > 0 {
-			c := rt.Copy{Set: b.kernels, Size: size, Dims: s, Src: b.ptr(x), SrcStrides: rt.Dense(s), Dst: unsafe.Add(b.ptr(y), at*dst[axis]*size), DstStrides: dst}
+		to := unsafe.Add(b.ptr(y), at*dst[axis]*size)
+		if product(s) > 0 && b.ptr(x) != to {
+			c := rt.Copy{Set: b.kernels, Size: size, Dims: s, Src: b.ptr(x), SrcStrides: rt.Dense(s), Dst: to, DstStrides: dst}
 			w, err := c.Work()
 			if err != nil {
 				return nil, err
@@ -166,14 +189,16 @@ func (b *binder) concatBlocks(op *ir.Op) ([]rt.Work, error) {
 		if b.places[x].layout != ir.C16 || at%rt.Lanes != 0 {
 			return nil, fmt.Errorf("operands are not whole blocks")
 		}
-		w, err := (&rt.Copy{
-			Set: b.kernels, Size: 4, Dims: []int{n, per}, Src: b.ptr(x), SrcStrides: []int{per, 1},
-			Dst: unsafe.Add(b.ptr(y), at*px*4), DstStrides: []int{blocks(c) * px * rt.Lanes, 1},
-		}).Work()
-		if err != nil {
-			return nil, err
+		if to := unsafe.Add(b.ptr(y), at*px*4); b.ptr(x) != to {
+			w, err := (&rt.Copy{
+				Set: b.kernels, Size: 4, Dims: []int{n, per}, Src: b.ptr(x), SrcStrides: []int{per, 1},
+				Dst: to, DstStrides: []int{blocks(c) * px * rt.Lanes, 1},
+			}).Work()
+			if err != nil {
+				return nil, err
+			}
+			works = append(works, w)
 		}
-		works = append(works, w)
 		at += xc
 	}
 	return works, nil

@@ -25,6 +25,7 @@ type place struct {
 	outside  bool // and whose memory is that of the plan around
 
 	of     *place // the place whose memory this one shares, nil for its own
+	at     int    // bytes from its beginning
 	offset int    // in the arena
 	data   []byte // of a constant: its memory, outside of the arena
 	first  int    // the step that writes it
@@ -41,14 +42,28 @@ func (p *place) root() *place {
 
 // ptr returns the address of the first element.
 func (p *place) ptr(arena rt.Mem) unsafe.Pointer {
-	r := p.root()
+	r, at := p, 0
+	for ; r.of != nil; r = r.of {
+		at += r.at
+	}
 	switch {
 	case r.data != nil:
 		return unsafe.Pointer(unsafe.SliceData(r.data))
 	case r.bytes == 0:
 		return unsafe.Pointer(&nothing)
 	}
-	return arena.At(r.offset)
+	return arena.At(r.offset + at)
+}
+
+// hold makes a place that has its own memory a part of this one's, at bytes from
+// its beginning, unless the memory is no step's to write, or more than what.
+func (p *place) hold(what *place, at int) {
+	r := what.root()
+	if r == p || r.bytes == 0 || r.data != nil || r.argument || r.outside || r.bytes != what.bytes || what.strides != nil || at%rt.Align != 0 {
+		return
+	}
+	r.of, r.at = p, at
+	p.first, p.last = min(p.first, r.first), max(p.last, r.last)
 }
 
 // nothing is where empty tensors lie.

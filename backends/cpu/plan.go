@@ -332,6 +332,9 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 		}
 		p.first, p.last = step, step
 		done = false
+		if op.Name == "Concat" {
+			b.joinInPlace(op, p)
+		}
 	}
 	return done, nil
 }

@@ -54,6 +54,11 @@ var programs = []struct {
 	{"squeeze and excite", "x: f32[N,16,8,8], w: f32[24,16,1,1], w1: f32[8,24,1,1], w2: f32[24,8,1,1]",
 		"a = Conv(x, w)\np = GlobalAveragePool(a)\nq = Conv(p, w1)\nr = Relu(q)\ns = Conv(r, w2)\nt = Sigmoid(s)\nMul(a, t)", 1, 0},
 	{"concat of blocks", "x: f32[N,16,8,8], w: f32[32,16,1,1], w2: f32[16,16,1,1]", "a = Conv(x, w)\nb = Conv(x, w2)\nConcat(a, b) {axis=1}", 1, 0},
+	{"concat in place", "x: f32[N,16,8,8], w: f32[32,16,1,1], w2: f32[20,32,1,1]",
+		"a = Conv(x, w)\nb = Resize(a, _, _, ${[16,16]}) {axes=[2,3], mode=\"nearest\", keep_aspect_ratio_policy=\"stretch\"}\nc = Conv(b, w2)\nd = Concat(b, b, c) {axis=1}\n" +
+			"e = MaxPool(d) {kernel_shape=[2,2], strides=[2,2]}\nf = Concat(e, a) {axis=1}\ng = Concat(a, f, a) {axis=1}\nh = GlobalAveragePool(g)\nk = MaxPool(b) {kernel_shape=[2,2], strides=[2,2]}\nl = Add(k, a)\nm = GlobalAveragePool(l)\nConcat(m, h) {axis=1}", 1, 0},
+	{"concat of rows in place", "x: f32[N,16], y: f32[N,16]",
+		"a = Exp(x)\nr = Reshape(a, ${[1,-1]})\nb = Exp(y)\nc = Concat(x, a, b, a) {axis=0}\nd = Concat(c, b) {axis=0}\ne = Relu(a)\nf = Concat(r, r) {axis=0}\ng = Concat(e, d) {axis=0}\nAdd(g, ${1.0})", 1, 0},
 	{"affine channels", "x: f32[N,16,8,8], w: f32[20,16,1,1], ws: f32[20,1,1], wt: f32[1,20,1,1]", "a = Conv(x, w)\nb = Mul(a, ws)\nc = Add(b, wt)\nExp(c)", 1, 0},
 	{"pad lanes stay zero", "x: f32[N,16,8,8], w: f32[20,16,1,1], w2: f32[8,20,3,3]", "a = Conv(x, w)\nb = Exp(a)\nc = MaxPool(b) {kernel_shape=[2,2]}\nd = Cos(c)\nb2 = Conv(b, w2)\nAdd(b2, b2)", 1, 0},
 	{"attention", "q: f32[N,S,4,8], k: f32[N,S,4,8], v: f32[N,S,4,8], m: f32[N,1,1,S]",
