@@ -11,7 +11,7 @@ import (
 func init() {
 	passes.Register(passes.Spec{
 		Name: "fold-scale",
-		Help: "fold constants that are added to or multiplied with the channels of a Conv, ConvTranspose or MatMul into its weights",
+		Help: "fold constants that are added to or multiplied with the channels of a Conv, ConvTranspose, MatMul or Gemm into its weights",
 		Example: `func @main(%x: f32[N,1,3,3]) -> (y: f32[N,2,3,3]) {
   %0 = const f32[2,1,1,1] [2.0, 3.0]
   %1 = const f32[2,1,1] [3.0, -1.0]
@@ -158,6 +158,11 @@ func newLinear(l *linear) *linear {
 	case l.op.Name == "MatMul" && rank == 2:
 		l.n, l.axis = shape[1], l.op.Result(0).Type.Rank()-1
 		l.channel = func(i int) int { return i % shape[1] }
+	case l.op.Name == "Gemm" && rank == 2 && one(l.op, "alpha") && one(l.op, "beta"):
+		l.n, l.axis, l.channel = shape[1], 1, func(i int) int { return i % shape[1] }
+		if t, _ := l.op.Attrs.Get("transB").(int64); t != 0 {
+			l.n, l.channel = shape[0], func(i int) int { return i / shape[1] }
+		}
 	default:
 		return nil
 	}
@@ -167,16 +172,23 @@ func newLinear(l *linear) *linear {
 	if l.b == nil {
 		l.b = make([]float32, l.n)
 		if v := l.op.Operand(2); v != nil {
-			var ok bool
-			if l.b, _, ok = floats(v); !ok {
+			b, t, ok := floats(v)
+			if !ok || len(t.Shape) == 0 || t.Shape[len(t.Shape)-1] != l.n { // a Gemm adds whatever broadcasts
 				return nil
 			}
+			l.b = b
 		}
 	}
 	if len(l.b) != l.n {
 		return nil
 	}
 	return l
+}
+
+// one reports whether a factor of a Gemm is 1.
+func one(op *ir.Op, factor string) bool {
+	f, ok := op.Attrs.Get(factor).(float32)
+	return !ok || f == 1
 }
 
 // channels returns what op, whose operand side is constant, does to the n
