@@ -26,7 +26,8 @@ func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 	if bias != nil && b.places[bias].bytes != 4*blocks(g.outs)*rt.Lanes {
 		return nil, fmt.Errorf("the bias has %d bytes for %d channels", b.places[bias].bytes, g.outs)
 	}
-	if yp.layout != ir.C16 || xp.layout != convInput(op) || len(xp.shape) != len(yp.shape) {
+	planes := g.form == formPlanes
+	if planes != (yp.layout == ir.Plain) || xp.layout != convInput(op) || len(xp.shape) != len(yp.shape) {
 		return nil, fmt.Errorf("layouts do not fit")
 	}
 	h, wd := image(xp.shape)
@@ -39,9 +40,21 @@ func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 	if xp.shape[0] != yp.shape[0] || yp.shape[1] != g.outs || xp.shape[1] != g.ins*g.group {
 		return nil, fmt.Errorf("%d of %v channels do not fit %v", g.ins*g.group, xp.shape, yp.shape)
 	}
-	post, err := b.post(e, func(v *ir.Value) (rt.Operand, error) { return b.operand(v, yp, true) })
+	post, err := b.post(e, func(v *ir.Value) (rt.Operand, error) {
+		if planes {
+			return b.planesOperand(v, yp)
+		}
+		return b.operand(v, yp, true)
+	})
 	if err != nil {
 		return nil, err
+	}
+	if planes {
+		c := rt.ConvPlanes{
+			Set: b.kernels, Window: win, N: xp.shape[0], C: xp.shape[1], O: g.outs, X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y),
+			Bias: b.ptr(bias), R: b.ptr(e.residual), Clamp: e.clamp, Lo: e.lo, Hi: e.hi, Post: post,
+		}
+		return one(c.Work())
 	}
 	if g.form == formDepthwise {
 		if e.residual != nil { // the driver has none: the whole epilogue becomes a program
@@ -66,6 +79,23 @@ func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 		Clamp: e.clamp, Lo: e.lo, Hi: e.hi, Post: post,
 	}
 	return one(c.Work())
+}
+
+// planesOperand describes v as it is read over images, channels and pixels of
+// a row-major y.
+func (b *binder) planesOperand(v *ir.Value, y *place) (rt.Operand, error) {
+	o, err := b.operand(v, y, false)
+	if err != nil {
+		return o, err
+	}
+	st := o.Strides
+	if len(st) == 4 {
+		if st[2] != st[3]*y.shape[3] && y.shape[2] != 1 {
+			return o, fmt.Errorf("an operand of shape %v does not fit the epilogue", b.places[v].shape)
+		}
+		st = append(st[:2], st[3])
+	}
+	return rt.Operand{Ptr: o.Ptr, Strides: st}, nil
 }
 
 // depthwiseResidual adds a residual behind a depthwise convolution by a

@@ -124,10 +124,10 @@ func wantedLayouts(op *ir.Op) ([]ir.Layout, bool) {
 	switch op.Name {
 	case convName:
 		want[0] = convInput(op)
-		return want, true
+		return want, !isPlanes(op)
 	case ops.FusedName:
 		if a := anchorOf(op); a != nil {
-			if a.Name != convName {
+			if a.Name != convName || isPlanes(a) {
 				return nil, false
 			}
 			for i, v := range op.Operands() {
@@ -167,8 +167,14 @@ func worthBlocks(op *ir.Op) bool {
 	return ok && c >= rt.Lanes/2 && op.Name != "GlobalAveragePool"
 }
 
+// isPlanes reports whether a convolution works on row-major images.
+func isPlanes(conv *ir.Op) bool {
+	f, _ := conv.Attrs.Get("form").(string)
+	return f == formPlanes
+}
+
 func convInput(conv *ir.Op) ir.Layout {
-	if f, _ := conv.Attrs.Get("form").(string); f == formImage {
+	if f, _ := conv.Attrs.Get("form").(string); f == formImage || f == formPlanes {
 		return ir.Plain
 	}
 	return ir.C16

@@ -111,9 +111,9 @@ func convGeometry(op *ir.Op, operand func(int) *ir.Value) (*geometry, bool) {
 	if !g.setPads(op, x, first) {
 		return nil, false
 	}
-	perGroup := g.outs / g.group
+	perGroup, taps := g.outs/g.group, g.kernel[0]*g.kernel[1]
 	switch {
-	case g.group == 1 && g.ins < 8:
+	case g.group == 1 && (g.ins < rt.Lanes/2 || g.ins == rt.Lanes/2 && taps > 1):
 		g.form = formImage
 	case g.group == 1 || g.ins%rt.Lanes == 0 && perGroup%rt.Lanes == 0:
 		g.form = formBlocked
@@ -210,6 +210,31 @@ func lowerAnchors(c *passes.Context, m *ir.Module) (bool, error) {
 	})(c, m)
 }
 
+// choosePlanes changes the form of a convolution to planes of pixels where so
+// few channels come out that blocks of 16 would be mostly padding. It counts
+// vector instructions a pixel: products, and what moving the input costs. An
+// output that is known to be narrow would leave the lanes empty instead.
+func (g *geometry) choosePlanes(y *ir.Value) {
+	if g.form != formBlocked && g.form != formImage || g.group != 1 || g.outs > rt.Lanes/2 {
+		return
+	}
+	if w, ok := y.Type.Dims[y.Type.Rank()-1].Int(); ok && w < rt.Lanes {
+		return
+	}
+	taps := g.kernel[0] * g.kernel[1]
+	planes := g.ins*taps*max(g.outs, 2)/rt.Lanes + g.ins/2
+	other := g.ins * taps
+	if g.form == formBlocked {
+		other = blocks(g.ins) * rt.Lanes * taps
+		if g.isWinograd() { // a quarter of the products, and transforms
+			other = other/4 + 2*rt.Lanes*blocks(g.ins)
+		}
+	}
+	if planes < other {
+		g.form = formPlanes
+	}
+}
+
 // Winograd packs weights into four times their bytes, which start-up and caches
 // pay for: only convolutions get it whose images are large enough to win, as
 // long as a model's bytes for it last.
@@ -256,6 +281,7 @@ func lowerAnchor(c *passes.Context, op, fused *ir.Op, spare *int) (bool, error) 
 			return false, nil
 		}
 		return c.Change("pack-conv", op, func() error {
+			g.choosePlanes(op.Result(0))
 			g.chooseWinograd(op.Result(0), spare)
 			w, err := packedWeights(at, operand(1), g)
 			if err != nil {

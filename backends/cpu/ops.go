@@ -27,17 +27,18 @@ const (
 )
 
 // The forms of packed weights, see rt.PackConv, rt.PackConvImage,
-// rt.PackDepthwise, rt.PackWinograd, rt.PackConvTranspose and rt.PackGemmB.
+// rt.PackDepthwise, rt.PackPlanes, rt.PackWinograd, rt.PackConvTranspose and rt.PackGemmB.
 const (
 	formBlocked    = "blocked"
 	formImage      = "image"
 	formDepthwise  = "depthwise"
+	formPlanes     = "planes"
 	formWinograd   = "winograd"
 	formTransposed = "transposed"
 	formMatrix     = "matrix"
 )
 
-var convForms = []string{formBlocked, formImage, formDepthwise, formWinograd}
+var convForms = []string{formBlocked, formImage, formDepthwise, formPlanes, formWinograd}
 
 func init() {
 	ops.Register(map[string]ops.Impl{
@@ -121,6 +122,9 @@ func geometryOf(op *ir.Op, forms ...string) (*geometry, error) {
 	if g.form == formWinograd && !g.isWinograd() {
 		return nil, fmt.Errorf("winograd is for one group, a 3x3 kernel, strides and dilations of 1")
 	}
+	if g.form == formPlanes && g.group != 1 {
+		return nil, fmt.Errorf("planes are for one group")
+	}
 	return g, nil
 }
 
@@ -138,6 +142,8 @@ func (g *geometry) packedShape() []int {
 		return []int{o, g.ins, kh, kw, rt.Lanes}
 	case formDepthwise:
 		return []int{o, kh, kw, rt.Lanes}
+	case formPlanes:
+		return []int{g.ins, kh, kw, g.outs}
 	case formWinograd:
 		return []int{rt.PackedWinogradSize(g.outs, g.ins) / rt.Lanes, rt.Lanes}
 	case formTransposed:
@@ -171,6 +177,8 @@ func (g *geometry) pack(w []float32) *tensor.Tensor {
 		rt.PackConvImage(dst, w, g.outs, g.ins, kh, kw)
 	case formDepthwise:
 		rt.PackDepthwise(dst, w, g.outs, kh, kw)
+	case formPlanes:
+		rt.PackPlanes(dst, w, g.outs, g.ins, kh, kw)
 	case formWinograd:
 		rt.PackWinograd(dst, w, g.outs, g.ins)
 	case formTransposed:

@@ -38,6 +38,8 @@ func File(kernels []spec.Kernel) ([]byte, error) {
 		switch k.Family {
 		case spec.Gemm:
 			e.gemm(k, args)
+		case spec.Planes:
+			e.planes(k, args)
 		case spec.Vec:
 			e.vec(k, args)
 		case spec.Reduce:

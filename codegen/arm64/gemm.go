@@ -20,6 +20,8 @@ func File(kernels []spec.Kernel) ([]byte, error) {
 		switch k.Family {
 		case spec.Gemm:
 			w.gemm(k)
+		case spec.Planes:
+			w.planes(k)
 		case spec.Vec:
 			w.vec(k)
 		case spec.Reduce:
@@ -67,17 +69,22 @@ func (w *writer) gemm(k spec.Kernel) {
 	w.raw(fmt.Sprintf("TEXT ·%s(SB), NOSPLIT, $64-8", k.Name()))
 	w.op("MOVD args+0(FP), %s", args)
 	w.op("MOVD $buf-64(SP), %s", buf)
-	w.arg(unsafe.Offsetof(ga.Mask), tmp)
-	w.op("RBIT %s, %s", tmp, width) // the lanes of a mask are its lowest bits: count them
-	w.op("MVN %s, %s", width, width)
-	w.op("CLZ %s, %s", width, width)
+	w.columns(unsafe.Offsetof(ga.Mask))
 	w.start(k.Rows)
 	w.loop(k.Rows)
 	w.bias(k.Rows)
-	w.residual(k.Rows)
-	w.clamp(k.Rows)
-	w.store(k.Rows)
+	w.residual(k.Rows, unsafe.Offsetof(ga.R))
+	w.clamp(k.Rows, unsafe.Offsetof(ga.Flags), unsafe.Offsetof(ga.Lo), unsafe.Offsetof(ga.Hi))
+	w.store(k.Rows, unsafe.Offsetof(ga.C))
 	w.op("RET")
+}
+
+// columns counts the lanes of a mask, which are its lowest bits.
+func (w *writer) columns(mask uintptr) {
+	w.arg(mask, tmp)
+	w.op("RBIT %s, %s", tmp, width)
+	w.op("MVN %s, %s", width, width)
+	w.op("CLZ %s, %s", width, width)
 }
 
 // vecs lists four vector registers from first on, as VLD1 and VST1 take them.
@@ -186,8 +193,8 @@ func (w *writer) bias(rows int) {
 	w.label("nobias")
 }
 
-func (w *writer) residual(rows int) {
-	w.arg(unsafe.Offsetof(ga.R), rRow)
+func (w *writer) residual(rows int, r uintptr) {
+	w.arg(r, rRow)
 	w.op("CBZ %s, nores", rRow)
 	for i := range rows {
 		w.fetch(fmt.Sprintf("r%d", i), rRow, 24)
@@ -200,14 +207,14 @@ func (w *writer) residual(rows int) {
 }
 
 // clamp keeps NaN: FMAX and FMIN give NaN if either operand is.
-func (w *writer) clamp(rows int) {
-	w.arg(unsafe.Offsetof(ga.Flags), tmp)
+func (w *writer) clamp(rows int, flags, lo, hi uintptr) {
+	w.arg(flags, tmp)
 	w.op("TBZ $1, %s, noclamp", tmp)
 	for _, f := range []struct {
 		name   string
 		opcode int
 		off    uintptr
-	}{{"FMAX", fmax4s, unsafe.Offsetof(ga.Lo)}, {"FMIN", fmin4s, unsafe.Offsetof(ga.Hi)}} {
+	}{{"FMAX", fmax4s, lo}, {"FMIN", fmin4s, hi}} {
 		w.op("ADD $%d, %s, %s", f.off, args, tmp)
 		w.op("VLD1R (%s), [V24.S4]", tmp)
 		for i := range 4 * rows {
@@ -217,8 +224,8 @@ func (w *writer) clamp(rows int) {
 	w.label("noclamp")
 }
 
-func (w *writer) store(rows int) {
-	w.arg(unsafe.Offsetof(ga.C), cRow)
+func (w *writer) store(rows int, c uintptr) {
+	w.arg(c, cRow)
 	w.op("CMP $16, %s", width)
 	w.op("BNE partial")
 	for i := range rows {

@@ -65,6 +65,7 @@ var groups = []struct {
 	families []spec.Family
 }{
 	{"gemm", []spec.Family{spec.Gemm}},
+	{"planes", []spec.Family{spec.Planes}},
 	{"image", []spec.Family{spec.Depthwise, spec.MaxPool, spec.SumPool, spec.Transpose, spec.WinoIn, spec.WinoOut}},
 	{"vec", []spec.Family{spec.Vec, spec.Reduce}},
 }
@@ -112,7 +113,7 @@ func registry(a arch, ks []spec.Kernel) ([]byte, error) {
 	fmt.Fprintf(&b, "var archTiers = []archTier{\n")
 	for _, t := range a.tiers {
 		fmt.Fprintf(&b, "{rt.Tier(%d), func(s *rt.Set) { // %s\n", t, t)
-		var gemm []string
+		tiled := map[spec.Family][]string{}
 		for _, k := range ks {
 			if k.Tier != t {
 				continue
@@ -120,7 +121,7 @@ func registry(a arch, ks []spec.Kernel) ([]byte, error) {
 			tile := [2]int{}
 			var field string
 			switch k.Family {
-			case spec.Gemm:
+			case spec.Gemm, spec.Planes:
 				tile = [2]int{k.Rows, k.Panels}
 			case spec.Vec:
 				tile[0], field = k.Vec.Operands(), fmt.Sprintf("Vec[%d]", k.Vec)
@@ -134,13 +135,14 @@ func registry(a arch, ks []spec.Kernel) ([]byte, error) {
 					spec.WinoIn: "WinoIn", spec.WinoOut: "WinoOut"}[k.Family]
 			}
 			row := fmt.Sprintf("Name: %q, Tier: s.Tier, Tile: [2]int{%d, %d}, Fn: %s", k.Name(), tile[0], tile[1], ident(k.Name()))
-			if k.Family == spec.Gemm {
-				gemm = append(gemm, "{"+row+"}")
+			if field == "" {
+				tiled[k.Family] = append(tiled[k.Family], "{"+row+"}")
 			} else {
 				fmt.Fprintf(&b, "s.%s = rt.Kernel[rt.%s]{%s}\n", field, k.Family.Args(), row)
 			}
 		}
-		fmt.Fprintf(&b, "s.Gemm = []rt.Kernel[rt.GemmArgs]{\n%s,\n}\n}},\n", strings.Join(gemm, ",\n"))
+		fmt.Fprintf(&b, "s.Gemm = []rt.Kernel[rt.GemmArgs]{\n%s,\n}\n", strings.Join(tiled[spec.Gemm], ",\n"))
+		fmt.Fprintf(&b, "s.Planes = []rt.Kernel[rt.PlanesArgs]{\n%s,\n}\n}},\n", strings.Join(tiled[spec.Planes], ",\n"))
 	}
 	fmt.Fprintf(&b, "}\n")
 	return format.Source(b.Bytes())

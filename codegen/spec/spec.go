@@ -21,6 +21,7 @@ type Family string
 // The families; rt's argument structs define what they compute.
 const (
 	Gemm      Family = "gemm"      // rt.GemmArgs
+	Planes    Family = "planes"    // rt.PlanesArgs
 	Depthwise Family = "depthwise" // rt.TapArgs
 	MaxPool   Family = "maxpool"   // rt.TapArgs
 	SumPool   Family = "sumpool"   // rt.TapArgs
@@ -36,6 +37,8 @@ func (f Family) Args() string {
 	switch f {
 	case Gemm:
 		return "GemmArgs"
+	case Planes:
+		return "PlanesArgs"
 	case Vec:
 		return "VecArgs"
 	case Reduce:
@@ -53,7 +56,7 @@ func (f Family) Args() string {
 type Kernel struct {
 	Family       Family
 	Tier         rt.Tier
-	Rows, Panels int         // gemm: the tile, a panel being 16 columns
+	Rows, Panels int         // gemm and planes: the tile, a panel being 16 columns
 	Vec          rt.VecOp    // vec
 	Reduce       rt.ReduceOp // reduce
 }
@@ -61,8 +64,8 @@ type Kernel struct {
 // Name is the kernel's name, and that of its Go declaration with the dash of a tier's name as an underscore.
 func (k Kernel) Name() string {
 	switch k.Family {
-	case Gemm:
-		return fmt.Sprintf("gemm_f32_%dx%d_%s", k.Rows, k.Panels*rt.Lanes, k.Tier)
+	case Gemm, Planes:
+		return fmt.Sprintf("%s_f32_%dx%d_%s", k.Family, k.Rows, k.Panels*rt.Lanes, k.Tier)
 	case Vec:
 		return fmt.Sprintf("vec_%s_f32_%s", k.Vec, k.Tier)
 	case Reduce:
@@ -79,6 +82,13 @@ var tiles = map[rt.Tier]map[int][]int{
 	rt.NEON:   {1: {6, 4, 2, 1}},
 }
 
+// planes are the planes tiles of each tier: panels that suit each number of channels.
+var planes = map[rt.Tier]map[int][]int{
+	rt.AVX2:   {4: {1}, 3: {1}, 2: {2, 1}, 1: {4, 2, 1}},
+	rt.AVX512: {8: {3, 2, 1}, 4: {6, 3, 2, 1}, 3: {6, 4, 3, 2, 1}, 2: {8, 4, 3, 2, 1}, 1: {8, 6, 4, 3, 2, 1}},
+	rt.NEON:   {4: {1}, 3: {1}, 2: {1}, 1: {1}},
+}
+
 // Of lists the kernels of a family that a tier has of its own; what it lacks comes from the tier below.
 func Of(f Family, t rt.Tier) []Kernel {
 	var ks []Kernel
@@ -86,6 +96,12 @@ func Of(f Family, t rt.Tier) []Kernel {
 	case f == Gemm:
 		for _, panels := range []int{2, 1} {
 			for _, rows := range tiles[t][panels] {
+				ks = append(ks, Kernel{Family: f, Tier: t, Rows: rows, Panels: panels})
+			}
+		}
+	case f == Planes:
+		for _, rows := range []int{8, 4, 3, 2, 1} {
+			for _, panels := range planes[t][rows] {
 				ks = append(ks, Kernel{Family: f, Tier: t, Rows: rows, Panels: panels})
 			}
 		}

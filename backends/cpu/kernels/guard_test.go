@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -255,6 +256,113 @@ func TestGemmTilesAgreeBitForBit(t *testing.T) {
 						want[at] = got[at]
 					}
 					require.Equal(t, want[at], got[at], "%s row %d column %d", kern.Name, row, j)
+				}
+			}
+		}
+	})
+}
+
+func TestPlanesKernels(t *testing.T) {
+	eachTier(t, func(t *testing.T, set *rt.Set) {
+		r := rand.New(rand.NewPCG(8, 8))
+		for i := range set.Planes {
+			k := &set.Planes[i]
+			t.Run(k.Name, func(t *testing.T) {
+				for range 40 {
+					testPlanesKernel(t, r, k)
+				}
+			})
+		}
+	})
+}
+
+func testPlanesKernel(t *testing.T, r *rand.Rand, k *rt.Kernel[rt.PlanesArgs]) {
+	a := &arena{t: t}
+	defer a.free()
+	mr, np := k.Tile[0], k.Tile[1]
+	g := rt.PlanesArgs{K: 1 + r.Int64N(40), Mask: 1<<(1+r.IntN(16)) - 1, Flags: rt.FlagClamp * r.Int64N(2), Lo: -0.5, Hi: 0.75}
+	if r.IntN(3) == 0 {
+		g.Mask = 1<<16 - 1
+	}
+	g.LdW, g.LdC = 4*(int64(mr)+r.Int64N(4)), 4*(16*int64(np)+r.Int64N(40))
+	taps := make([]int64, g.K)
+	for i := range taps {
+		taps[i] = 4 * (r.Int64N(100) - 30)
+	}
+	g.Taps = uintptr(unsafe.Pointer(&taps[0]))
+	fields := []*uintptr{&g.X, &g.W, &g.C}
+	if r.IntN(2) == 0 {
+		fields = append(fields, &g.R)
+	}
+	if r.IntN(2) == 0 {
+		fields = append(fields, &g.Bias)
+	}
+	bs := layOut(t, a, r, fields, func() []rt.Range {
+		return slices.DeleteFunc(g.Footprint(mr, np), func(x rt.Range) bool { return x.Base == g.Taps })
+	})
+	before := snapshot(bs)
+	call(t, k, &g)
+	after := snapshot(bs)
+	pointAt(bs, before)
+	naivePlanes(&g, mr, np)
+	for i := range bs {
+		for j := range after[i] {
+			if i == 2 {
+				require.InDelta(t, before[i][j], after[i][j], 2e-5, "%s: C[%d] with %+v", k.Name, j, g)
+			} else {
+				require.Equal(t, before[i][j], after[i][j], "%s wrote to an input", k.Name)
+			}
+		}
+	}
+}
+
+// naivePlanes is rt.PlanesArgs' definition, word for word.
+func naivePlanes(g *rt.PlanesArgs, mr, np int) {
+	for i := range mr {
+		for j := range 16 * np {
+			if j/16 == np-1 && g.Mask>>(j%16)&1 == 0 {
+				continue
+			}
+			c := uintptr(i)*uintptr(g.LdC) + uintptr(j)*4
+			var acc float64
+			for k := range g.K {
+				tap := *(*int64)(unsafe.Add(unsafe.Pointer(nil), g.Taps+uintptr(k)*8))
+				acc += float64(*f32(g.W + uintptr(k*g.LdW) + uintptr(i)*4)) * float64(*f32(g.X + uintptr(tap) + uintptr(j)*4))
+			}
+			if g.Bias != 0 {
+				acc += float64(*f32(g.Bias + uintptr(i)*4))
+			}
+			if g.R != 0 {
+				acc += float64(*f32(g.R + c))
+			}
+			if g.Flags&rt.FlagClamp != 0 {
+				acc = min(max(acc, float64(g.Lo)), float64(g.Hi))
+			}
+			*f32(g.C + c) = float32(acc)
+		}
+	}
+}
+
+func TestPlanesTilesAgreeBitForBit(t *testing.T) {
+	eachTier(t, func(t *testing.T, set *rt.Set) {
+		const k, channels, pixels = 150, 8, 8 * 16
+		taps := make([]int64, k)
+		for i := range taps {
+			taps[i] = int64(i%7) * 4
+		}
+		x, w := memory(pixels+16), memory(k*channels)
+		want := make([]float32, channels*pixels)
+		for _, kern := range set.Planes {
+			got := make([]float32, channels*pixels)
+			kern.Fn(&rt.PlanesArgs{X: uintptr(x), Taps: uintptr(unsafe.Pointer(&taps[0])), W: uintptr(w), C: uintptr(unsafe.Pointer(&got[0])), K: k,
+				LdW: channels * 4, LdC: pixels * 4, Mask: 0xffff})
+			for i := range kern.Tile[0] {
+				for j := range kern.Tile[1] * 16 {
+					at := i*pixels + j
+					if want[at] == 0 {
+						want[at] = got[at]
+					}
+					require.Equal(t, want[at], got[at], "%s channel %d pixel %d", kern.Name, i, j)
 				}
 			}
 		}

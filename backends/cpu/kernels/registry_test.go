@@ -9,7 +9,7 @@ import (
 )
 
 // grammar is codegen/spec's grammar of kernel names.
-var grammar = regexp.MustCompile(`^(gemm_f32_\d+x\d+|vec_[a-z]+_f32|reduce_[a-z]+_f32|(depthwise|maxpool|sumpool|transpose|winoin|winoout)_f32)_[a-z0-9]+$`)
+var grammar = regexp.MustCompile(`^((gemm|planes)_f32_\d+x\d+|vec_[a-z]+_f32|reduce_[a-z]+_f32|(depthwise|maxpool|sumpool|transpose|winoin|winoout)_f32)_[a-z0-9]+$`)
 
 func TestEveryTierIsWhole(t *testing.T) {
 	for tier, set := range sets() {
@@ -28,6 +28,12 @@ func TestEveryTierIsWhole(t *testing.T) {
 			low = low || k.Tile == [2]int{1, 1}
 		}
 		require.True(t, low, "%s has no gemm kernel for one row and one panel", tier)
+		low = false
+		for _, k := range set.Planes {
+			check(k.Name, k.Fn == nil)
+			low = low || k.Tile == [2]int{1, 1}
+		}
+		require.True(t, low, "%s has no planes kernel for one channel and one panel", tier)
 		for op, k := range set.Vec {
 			check(k.Name, k.Fn == nil)
 			require.Equal(t, rt.VecOp(op).Operands(), k.Tile[0])

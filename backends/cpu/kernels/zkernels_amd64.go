@@ -23,6 +23,27 @@ func gemm_f32_2x16_avx2(args *rt.GemmArgs)
 func gemm_f32_1x16_avx2(args *rt.GemmArgs)
 
 //go:noescape
+func planes_f32_4x16_avx2(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_3x16_avx2(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x32_avx2(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x16_avx2(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x64_avx2(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x32_avx2(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x16_avx2(args *rt.PlanesArgs)
+
+//go:noescape
 func depthwise_f32_avx2(args *rt.TapArgs)
 
 //go:noescape
@@ -210,6 +231,75 @@ func gemm_f32_2x16_avx512(args *rt.GemmArgs)
 
 //go:noescape
 func gemm_f32_1x16_avx512(args *rt.GemmArgs)
+
+//go:noescape
+func planes_f32_8x48_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_8x32_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_8x16_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_4x96_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_4x48_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_4x32_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_4x16_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_3x96_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_3x64_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_3x48_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_3x32_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_3x16_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x128_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x64_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x48_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x32_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x16_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x128_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x96_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x64_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x48_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x32_avx512(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x16_avx512(args *rt.PlanesArgs)
 
 //go:noescape
 func depthwise_f32_avx512(args *rt.TapArgs)
@@ -406,6 +496,15 @@ var archTiers = []archTier{
 			{Name: "gemm_f32_2x16_avx2", Tier: s.Tier, Tile: [2]int{2, 1}, Fn: gemm_f32_2x16_avx2},
 			{Name: "gemm_f32_1x16_avx2", Tier: s.Tier, Tile: [2]int{1, 1}, Fn: gemm_f32_1x16_avx2},
 		}
+		s.Planes = []rt.Kernel[rt.PlanesArgs]{
+			{Name: "planes_f32_4x16_avx2", Tier: s.Tier, Tile: [2]int{4, 1}, Fn: planes_f32_4x16_avx2},
+			{Name: "planes_f32_3x16_avx2", Tier: s.Tier, Tile: [2]int{3, 1}, Fn: planes_f32_3x16_avx2},
+			{Name: "planes_f32_2x32_avx2", Tier: s.Tier, Tile: [2]int{2, 2}, Fn: planes_f32_2x32_avx2},
+			{Name: "planes_f32_2x16_avx2", Tier: s.Tier, Tile: [2]int{2, 1}, Fn: planes_f32_2x16_avx2},
+			{Name: "planes_f32_1x64_avx2", Tier: s.Tier, Tile: [2]int{1, 4}, Fn: planes_f32_1x64_avx2},
+			{Name: "planes_f32_1x32_avx2", Tier: s.Tier, Tile: [2]int{1, 2}, Fn: planes_f32_1x32_avx2},
+			{Name: "planes_f32_1x16_avx2", Tier: s.Tier, Tile: [2]int{1, 1}, Fn: planes_f32_1x16_avx2},
+		}
 	}},
 	{rt.Tier(2), func(s *rt.Set) { // avx512
 		s.Depthwise = rt.Kernel[rt.TapArgs]{Name: "depthwise_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: depthwise_f32_avx512}
@@ -471,6 +570,31 @@ var archTiers = []archTier{
 			{Name: "gemm_f32_4x16_avx512", Tier: s.Tier, Tile: [2]int{4, 1}, Fn: gemm_f32_4x16_avx512},
 			{Name: "gemm_f32_2x16_avx512", Tier: s.Tier, Tile: [2]int{2, 1}, Fn: gemm_f32_2x16_avx512},
 			{Name: "gemm_f32_1x16_avx512", Tier: s.Tier, Tile: [2]int{1, 1}, Fn: gemm_f32_1x16_avx512},
+		}
+		s.Planes = []rt.Kernel[rt.PlanesArgs]{
+			{Name: "planes_f32_8x48_avx512", Tier: s.Tier, Tile: [2]int{8, 3}, Fn: planes_f32_8x48_avx512},
+			{Name: "planes_f32_8x32_avx512", Tier: s.Tier, Tile: [2]int{8, 2}, Fn: planes_f32_8x32_avx512},
+			{Name: "planes_f32_8x16_avx512", Tier: s.Tier, Tile: [2]int{8, 1}, Fn: planes_f32_8x16_avx512},
+			{Name: "planes_f32_4x96_avx512", Tier: s.Tier, Tile: [2]int{4, 6}, Fn: planes_f32_4x96_avx512},
+			{Name: "planes_f32_4x48_avx512", Tier: s.Tier, Tile: [2]int{4, 3}, Fn: planes_f32_4x48_avx512},
+			{Name: "planes_f32_4x32_avx512", Tier: s.Tier, Tile: [2]int{4, 2}, Fn: planes_f32_4x32_avx512},
+			{Name: "planes_f32_4x16_avx512", Tier: s.Tier, Tile: [2]int{4, 1}, Fn: planes_f32_4x16_avx512},
+			{Name: "planes_f32_3x96_avx512", Tier: s.Tier, Tile: [2]int{3, 6}, Fn: planes_f32_3x96_avx512},
+			{Name: "planes_f32_3x64_avx512", Tier: s.Tier, Tile: [2]int{3, 4}, Fn: planes_f32_3x64_avx512},
+			{Name: "planes_f32_3x48_avx512", Tier: s.Tier, Tile: [2]int{3, 3}, Fn: planes_f32_3x48_avx512},
+			{Name: "planes_f32_3x32_avx512", Tier: s.Tier, Tile: [2]int{3, 2}, Fn: planes_f32_3x32_avx512},
+			{Name: "planes_f32_3x16_avx512", Tier: s.Tier, Tile: [2]int{3, 1}, Fn: planes_f32_3x16_avx512},
+			{Name: "planes_f32_2x128_avx512", Tier: s.Tier, Tile: [2]int{2, 8}, Fn: planes_f32_2x128_avx512},
+			{Name: "planes_f32_2x64_avx512", Tier: s.Tier, Tile: [2]int{2, 4}, Fn: planes_f32_2x64_avx512},
+			{Name: "planes_f32_2x48_avx512", Tier: s.Tier, Tile: [2]int{2, 3}, Fn: planes_f32_2x48_avx512},
+			{Name: "planes_f32_2x32_avx512", Tier: s.Tier, Tile: [2]int{2, 2}, Fn: planes_f32_2x32_avx512},
+			{Name: "planes_f32_2x16_avx512", Tier: s.Tier, Tile: [2]int{2, 1}, Fn: planes_f32_2x16_avx512},
+			{Name: "planes_f32_1x128_avx512", Tier: s.Tier, Tile: [2]int{1, 8}, Fn: planes_f32_1x128_avx512},
+			{Name: "planes_f32_1x96_avx512", Tier: s.Tier, Tile: [2]int{1, 6}, Fn: planes_f32_1x96_avx512},
+			{Name: "planes_f32_1x64_avx512", Tier: s.Tier, Tile: [2]int{1, 4}, Fn: planes_f32_1x64_avx512},
+			{Name: "planes_f32_1x48_avx512", Tier: s.Tier, Tile: [2]int{1, 3}, Fn: planes_f32_1x48_avx512},
+			{Name: "planes_f32_1x32_avx512", Tier: s.Tier, Tile: [2]int{1, 2}, Fn: planes_f32_1x32_avx512},
+			{Name: "planes_f32_1x16_avx512", Tier: s.Tier, Tile: [2]int{1, 1}, Fn: planes_f32_1x16_avx512},
 		}
 	}},
 }

@@ -17,6 +17,18 @@ func gemm_f32_2x16_neon(args *rt.GemmArgs)
 func gemm_f32_1x16_neon(args *rt.GemmArgs)
 
 //go:noescape
+func planes_f32_4x16_neon(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_3x16_neon(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_2x16_neon(args *rt.PlanesArgs)
+
+//go:noescape
+func planes_f32_1x16_neon(args *rt.PlanesArgs)
+
+//go:noescape
 func depthwise_f32_neon(args *rt.TapArgs)
 
 //go:noescape
@@ -207,6 +219,12 @@ var archTiers = []archTier{
 			{Name: "gemm_f32_4x16_neon", Tier: s.Tier, Tile: [2]int{4, 1}, Fn: gemm_f32_4x16_neon},
 			{Name: "gemm_f32_2x16_neon", Tier: s.Tier, Tile: [2]int{2, 1}, Fn: gemm_f32_2x16_neon},
 			{Name: "gemm_f32_1x16_neon", Tier: s.Tier, Tile: [2]int{1, 1}, Fn: gemm_f32_1x16_neon},
+		}
+		s.Planes = []rt.Kernel[rt.PlanesArgs]{
+			{Name: "planes_f32_4x16_neon", Tier: s.Tier, Tile: [2]int{4, 1}, Fn: planes_f32_4x16_neon},
+			{Name: "planes_f32_3x16_neon", Tier: s.Tier, Tile: [2]int{3, 1}, Fn: planes_f32_3x16_neon},
+			{Name: "planes_f32_2x16_neon", Tier: s.Tier, Tile: [2]int{2, 1}, Fn: planes_f32_2x16_neon},
+			{Name: "planes_f32_1x16_neon", Tier: s.Tier, Tile: [2]int{1, 1}, Fn: planes_f32_1x16_neon},
 		}
 	}},
 }

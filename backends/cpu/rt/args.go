@@ -44,6 +44,29 @@ type GemmArgs struct {
 	Lo, Hi float32
 }
 
+// PlanesArgs are the arguments of the "planes" family, convolutions of few output channels: neighbouring pixels stand in lanes, and
+// the channels are rows. For channels i < MR and pixels j < 16·Panels it computes
+//
+//	acc = 0
+//	for k < K: acc = fma(W[k][i], X[j] of tap k, acc)
+//	C[i][j] = clamp(acc + Bias[i] + R[i][j])
+//
+// in exactly this order for every tile size. Pixels are read 16 at a time, those that Mask leaves out too.
+type PlanesArgs struct {
+	X      uintptr // pixel j of tap k at X + Taps[k] + 4·j
+	Taps   uintptr // [K]int64 bytes
+	W      uintptr // channel i of tap k at W + k·LdW + 4·i
+	C      uintptr // channel i at C + i·LdC
+	R      uintptr // residual with C's strides, or 0
+	Bias   uintptr // one value a channel, or 0
+	K      int64   // at least 1
+	LdW    int64
+	LdC    int64
+	Mask   uint64 // bit j: pixel j of the last panel exists; nothing of C and R is touched in the others
+	Flags  int64  // FlagClamp
+	Lo, Hi float32
+}
+
 // TapArgs are the arguments of the families that walk a window over one block of 16 channels: "depthwise", "maxpool", "sumpool".
 // For pixels p < N, with A_0 = A + p·LdA and A_{t+1} = A_t + Steps[t]:
 //
@@ -113,6 +136,7 @@ type WinoArgs struct {
 // Args holds one of each, for a worker to fill in.
 type Args struct {
 	Gemm      GemmArgs
+	Planes    PlanesArgs
 	Tap       TapArgs
 	Vec       VecArgs
 	Reduce    ReduceArgs
@@ -186,6 +210,33 @@ func (g *GemmArgs) others(out []Range, steps []int64, panels, mr int) []Range {
 		out = append(out, span(g.Steps, 8*len(steps), false))
 	}
 	return out
+}
+
+// Footprint is the memory that a kernel of mr channels and the given number of panels touches when called with g.
+func (g *PlanesArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *PlanesArgs) footprint(out []Range, mr, panels int) []Range {
+	lo, hi := g.reach()
+	width := (panels-1)*Lanes + maskWidth(g.Mask)
+	out = append(out, span(at(g.X, int(lo)), int(hi-lo)+panels*laneBytes, false), span(g.Taps, 8*int(g.K), false),
+		Range{g.W, 4 * mr, int(g.K), int(g.LdW), false}, Range{g.C, 4 * width, mr, int(g.LdC), true})
+	if g.R != 0 {
+		out = append(out, Range{g.R, 4 * width, mr, int(g.LdC), false})
+	}
+	if g.Bias != 0 {
+		out = append(out, span(g.Bias, 4*mr, false))
+	}
+	return out
+}
+
+// reach is the least and the largest of the taps.
+func (g *PlanesArgs) reach() (lo, hi int64) {
+	taps := ints(g.Taps, int(g.K))
+	lo, hi = taps[0], taps[0]
+	for _, t := range taps {
+		lo, hi = min(lo, t), max(hi, t)
+	}
+	return lo, hi
 }
 
 // Footprint is the memory that a kernel touches when called with g; the two numbers are not used.

@@ -21,6 +21,10 @@ func NewCheck(real *Set) *Check {
 	for i := range s.Gemm {
 		guard(c, &s.Gemm[i], (*GemmArgs).bounds)
 	}
+	s.Planes = append([]Kernel[PlanesArgs]{}, real.Planes...)
+	for i := range s.Planes {
+		guard(c, &s.Planes[i], (*PlanesArgs).footprint)
+	}
 	for _, k := range []*Kernel[TapArgs]{&s.Depthwise, &s.MaxPool, &s.SumPool} {
 		guard(c, k, (*TapArgs).footprint)
 	}

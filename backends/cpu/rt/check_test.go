@@ -30,6 +30,9 @@ func TestCheckAllowsWhatWorksNeedAndNoMore(t *testing.T) {
 		{"convolution", []int{n * c * size * size, rt.PackedConvSize(o, c, 3, 3), o, n * o * size * size}, func(set *rt.Set, p []unsafe.Pointer) (rt.Work, error) {
 			return (&rt.Conv{Set: set, Window: window, N: n, C: c, O: o, Groups: 1, X: p[0], Weights: p[1], Bias: p[2], Y: p[3]}).Work()
 		}},
+		{"convolution of planes", []int{n * c * size * size, 5 * c * 9, 5, n * 5 * size * size}, func(set *rt.Set, p []unsafe.Pointer) (rt.Work, error) {
+			return (&rt.ConvPlanes{Set: set, Window: window, N: n, C: c, O: 5, X: p[0], Weights: p[1], Bias: p[2], Y: p[3]}).Work()
+		}},
 		{"winograd", []int{n * c * size * size, rt.PackedWinogradSize(o, c), o, n * o * size * size}, func(set *rt.Set, p []unsafe.Pointer) (rt.Work, error) {
 			return (&rt.Winograd{Set: set, Window: window, N: n, C: c, O: o, X: p[0], Weights: p[1], Bias: p[2], Y: p[3]}).Work()
 		}},

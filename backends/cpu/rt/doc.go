@@ -8,6 +8,7 @@
 //
 //	Gemm           matrix product: packed or plain B, batches, bias, residual, clamp, Post program
 //	Conv           convolution over NCHWc16, or from NCHW (a network's first); bias, residual, clamp, Post
+//	ConvPlanes     convolution of few output channels, from NCHW to NCHW; bias, residual, clamp, Post
 //	Winograd       3×3 convolution of stride 1 with a quarter of the multiplications, for four times the weights
 //	Depthwise      convolution with one filter a channel over NCHWc16; bias, clamp, Post
 //	ConvTranspose  transposed convolution over NCHWc16; bias, residual, clamp
@@ -27,7 +28,7 @@
 //	Reorder        NCHW or NHWC to NCHWc16 and back
 //	ZeroPadLanes   zeros in the lanes past C of NCHWc16
 //
-// Weights are packed once by PackGemmB, PackConv, PackConvImage, PackConvTranspose, PackWinograd,
+// Weights are packed once by PackGemmB, PackConv, PackConvImage, PackConvTranspose, PackPlanes, PackWinograd,
 // PackDepthwise and PackVector, the same for every tier.
 //
 // Kernels come in a Set, one for each ISA tier; GenericSet is the one in plain Go.

@@ -1,6 +1,7 @@
 package rt
 
 import (
+	"fmt"
 	"iter"
 	"math"
 )
@@ -22,6 +23,9 @@ func GenericSet() *Set {
 			name = "gemm_f32_1x16_generic"
 		}
 		s.Gemm = append(s.Gemm, Kernel[GemmArgs]{Name: name, Tile: [2]int{mr, 1}, Fn: func(g *GemmArgs) { genericGemm(g, mr) }})
+	}
+	for _, mr := range []int{8, 1} {
+		s.Planes = append(s.Planes, Kernel[PlanesArgs]{Name: fmt.Sprintf("planes_f32_%dx16_generic", mr), Tile: [2]int{mr, 1}, Fn: func(g *PlanesArgs) { genericPlanes(g, mr) }})
 	}
 	for o := range NumVecOps {
 		s.Vec[o] = Kernel[VecArgs]{Name: "vec_" + o.String() + "_f32_generic", Tile: [2]int{o.Operands()}, Fn: func(g *VecArgs) { genericVec(o, g) }}
@@ -66,6 +70,31 @@ func genericGemm(g *GemmArgs, mr int) {
 		}
 		for j := range c {
 			c[j] = clamp(acc[j], g.Lo, g.Hi, g.Flags)
+		}
+	}
+}
+
+// genericPlanes works channel by channel.
+func genericPlanes(g *PlanesArgs, mr int) {
+	width := maskWidth(g.Mask)
+	for i := range mr {
+		var acc [Lanes]float32
+		for k, tap := range ints(g.Taps, int(g.K)) {
+			w := *float(at(g.W, k*int(g.LdW)+4*i))
+			for j, x := range lanes(at(g.X, int(tap))) {
+				acc[j] += x * w
+			}
+		}
+		c := floats(at(g.C, i*int(g.LdC)), width)
+		for j := range c {
+			v := acc[j]
+			if g.Bias != 0 {
+				v += *float(at(g.Bias, 4*i))
+			}
+			if g.R != 0 {
+				v += *float(at(g.R, i*int(g.LdC)+4*j))
+			}
+			c[j] = clamp(v, g.Lo, g.Hi, g.Flags)
 		}
 	}
 }

@@ -6,7 +6,7 @@ package rt
 type Kernel[A any] struct {
 	Name string
 	Tier Tier
-	// Tile is rows and panels of a gemm kernel; operands of a vec kernel; whether a reduce kernel writes Dst;
+	// Tile is rows and panels of a gemm or planes kernel; operands of a vec kernel; whether a reduce kernel writes Dst;
 	// 1 for winoout; else zero.
 	Tile [2]int
 	Fn   func(*A)
@@ -16,7 +16,8 @@ type Kernel[A any] struct {
 // so no field is ever empty.
 type Set struct {
 	Tier      Tier
-	Gemm      []Kernel[GemmArgs] // several tile sizes
+	Gemm      []Kernel[GemmArgs]   // several tile sizes
+	Planes    []Kernel[PlanesArgs] // several tile sizes
 	Depthwise Kernel[TapArgs]
 	MaxPool   Kernel[TapArgs]
 	SumPool   Kernel[TapArgs]
@@ -26,12 +27,14 @@ type Set struct {
 	WinoIn    Kernel[WinoArgs]
 	WinoOut   Kernel[WinoArgs]
 
-	plan gemmPlan // filled by Seal
+	plan   gemmPlan // filled by Seal
+	planes planesPlan
 }
 
 // Seal prepares a filled set for use and returns it.
 func (s *Set) Seal() *Set {
 	s.plan = newGemmPlan(s.Gemm)
+	s.planes = newPlanesPlan(s.Planes)
 	return s
 }
 

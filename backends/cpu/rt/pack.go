@@ -59,6 +59,16 @@ func PackConvImage(dst, w []float32, o, i, kh, kw int) {
 	PackGemmB(dst, w, k, o, k, true)
 }
 
+// PackPlanes packs w [O][I][KH][KW] for ConvPlanes, as many values: dst[I][KH][KW][O].
+func PackPlanes(dst, w []float32, o, i, kh, kw int) {
+	k := i * kh * kw
+	for a := range o {
+		for t, v := range w[a*k : (a+1)*k] {
+			dst[t*o+a] = v
+		}
+	}
+}
+
 // PackedDepthwiseSize is the number of values in packed depthwise weights.
 func PackedDepthwiseSize(c, kh, kw int) int { return roundUp(c, Lanes) * kh * kw }
 

@@ -73,6 +73,7 @@ func TestRunsAllocateNothing(t *testing.T) {
 			"matmul":    (&rt.Gemm{Set: set, M: m, N: m, K: k, A: ptr(a), LdA: k, B: ptr(a), Unpacked: true, TransB: true, LdB: k, C: ptr(c), LdC: m}).Work,
 			"map":       (&rt.Map{Set: set, Prog: prog, Dims: []int{m, n}, In: []rt.Operand{op(c, n, 1), op(res, 1, 0)}, Out: []rt.Operand{op(c, n, 1)}}).Work,
 			"conv":      (&rt.Conv{Set: set, Window: win, N: 1, C: 16, O: 64, Groups: 1, X: ptr(c), Weights: ptr(w), Y: ptr(y)}).Work,
+			"planes":    (&rt.ConvPlanes{Set: set, Window: win, N: 1, C: 16, O: 6, X: ptr(c), Weights: ptr(w), Y: ptr(y)}).Work,
 			"depthwise": (&rt.Depthwise{Set: set, Window: win, N: 1, C: 16, X: ptr(c), Weights: ptr(w), Y: ptr(y)}).Work,
 			"pooling":   (&rt.Pooling{Set: set, Window: win, N: 1, C: 16, X: ptr(c), Y: ptr(y)}).Work,
 			"softmax":   (&rt.Softmax{Set: set, Rows: m, N: n, X: ptr(c), Y: ptr(c)}).Work,

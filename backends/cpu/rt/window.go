@@ -63,3 +63,32 @@ func (w *Window) padRows(dst, plane uintptr, first, n, px, pitch int) {
 		clear(row[(left+mid)*px:])
 	}
 }
+
+// padPhases is padCopy of single values that sorts the columns of each row by their remainder by the stride, size of each.
+func (w *Window) padPhases(dst, plane uintptr, first, n, size int) {
+	if w.StrideW == 1 {
+		w.padRows(dst, plane, first, n, 1, size)
+		return
+	}
+	for r := range w.rowsFor(n) {
+		y := first*w.StrideH - w.PadTop + r
+		for q := range w.StrideW {
+			d := floats(dst, size)
+			dst = at(dst, size*4)
+			if y < 0 || y >= w.H {
+				clear(d)
+				continue
+			}
+			row := floats(at(plane, y*w.W*4), w.W)
+			left := min(max(0, ceilDiv(w.PadLeft-q, w.StrideW)), size) // before the input, and what lies in it
+			mid := min(max(0, ceilDiv(w.PadLeft-q+w.W, w.StrideW)-left), size-left)
+			clear(d[:left])
+			x := left*w.StrideW + q - w.PadLeft
+			for i := range d[left : left+mid] {
+				d[left+i] = row[x]
+				x += w.StrideW
+			}
+			clear(d[left+mid:])
+		}
+	}
+}
