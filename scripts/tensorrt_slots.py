@@ -18,7 +18,7 @@ import subprocess
 import sys
 
 # Group and method names of the Go table, and the C++ class and method each stands for.
-# "!" is the deleting destructor.  A method followed by "/n" is the n-th overload.
+# A method followed by "/n" is the n-th overload.
 WANTED = {
     "Builder": ("VBuilder", ["createBuilderConfig", "createNetworkV2", "createOptimizationProfile",
                              "buildSerializedNetwork", "setMaxThreads", "getMaxThreads"]),
@@ -35,16 +35,14 @@ WANTED = {
     "Tensor": ("VTensor", ["getName", "getDimensions", "getType", "isShapeTensor"]),
     "Memory": ("VHostMemory", ["data", "size"]),
     "TimingCache": ("VTimingCache", ["serialize"]),
-    "Wrapper": ("IBuilder", ["!"]),
-    "Parser": ("IParser", ["loadModelProto", "loadInitializer", "parseModelProto", "getNbErrors", "getError", "clearErrors", "!"]),
-    "ParserError": ("IParserError", ["code", "desc", "file", "line", "func", "node", "nodeName", "nodeOperator"]),
+    "Parser": ("IParser", ["loadModelProto", "loadInitializer", "parseModelProto", "getNbErrors", "getError"]),
+    "ParserError": ("IParserError", ["code", "desc", "node", "nodeName", "nodeOperator"]),
 }
 # Interfaces that the package implements: the table holds where each of its methods must stand.
 OURS = {
     "Logger": ("ILogger", ["log"]),
     "Progress": ("IProgressMonitor", ["phaseStart", "stepComplete", "phaseFinish"]),
 }
-RENAMED = {"!": "delete", "func": "function"}
 # Values of enumerators that changed between versions, or that are passed by the name a user gives.
 FLAGS = ["kREFIT", "kREFIT_IDENTICAL", "kREFIT_INDIVIDUAL", "kSTRIP_PLAN", "kVERSION_COMPATIBLE", "kWEIGHT_STREAMING",
          "kTF32", "kSTRICT_NANS", "kSPARSE_WEIGHTS", "kDISABLE_TIMING_CACHE", "kEDITABLE_TIMING_CACHE"]
@@ -183,7 +181,7 @@ def main():
             out.append(f"\t\t{group[0].lower() + group[1:]}Len: {len(table)},")
         cells = []
         for m in methods:
-            field = RENAMED.get(m, m.partition("/")[0])
+            field = m.partition("/")[0]
             cells.append(f"{field}: {slot(table, m, c)}")
         line = f"\t\t{group[0].lower() + group[1:]}: {group[0].lower() + group[1:]}Slots{{"
         out.append(line)

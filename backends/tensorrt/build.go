@@ -10,6 +10,7 @@ import (
 
 	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
 	"github.com/hone-ml/hone/backends/tensorrt/plan"
+	"github.com/hone-ml/hone/internal/atomicfile"
 )
 
 // Report tells of a build that succeeded.
@@ -69,8 +70,8 @@ func BuildFile(ctx context.Context, modelPath, planPath string, o Options) (rep 
 	if o.Dir != "" {
 		abs = filepath.Join(o.Dir, filepath.Base(abs))
 	}
-	err = writeWhole(planPath, func(out *os.File) (err error) {
-		rep, err = build(ctx, files{model: in, plan: out}, nvinfer.Job{Model: abs}, o)
+	err = atomicfile.Write(ctx, planPath, func(out *atomicfile.File) (err error) {
+		rep, err = build(ctx, files{model: in, plan: out.OS()}, nvinfer.Job{Model: abs}, o)
 		return err
 	})
 	return rep, err
@@ -84,11 +85,10 @@ func build(ctx context.Context, f files, j nvinfer.Job, o Options) (rep *Report,
 	}
 	j.Verbose, j.Stop, j.Crash = o.Verbose, o.stop, o.crash
 	var w *watcher
-	err = eachFolder(ctx, o.Library, func(dir string) (err error) {
+	err = eachFolder(ctx, o.Library, func(dir string) error {
 		w = &watcher{o: o, rep: &Report{Folder: dir}}
 		j.Library = dir
-		w.rep.PeakRSS, err = runChild(ctx, j, f, w.event)
-		return err
+		return runChild(ctx, j, f, w.event)
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -137,7 +137,7 @@ func (w *watcher) event(e nvinfer.Event) {
 	case nvinfer.Phase, nvinfer.Step, nvinfer.Ended:
 		w.progress(e)
 	case nvinfer.Done:
-		w.rep.Bytes = e.Bytes
+		w.rep.Bytes, w.rep.PeakRSS = e.Bytes, e.Peak
 		w.rep.Parse = time.Duration(e.ParseMS) * time.Millisecond
 		w.rep.Build = time.Duration(e.BuildMS) * time.Millisecond
 	}

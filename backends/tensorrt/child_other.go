@@ -19,8 +19,8 @@ func unavailable() error {
 		errNoChild, runtime.GOOS, runtime.GOARCH)
 }
 
-func runChild(context.Context, nvinfer.Job, files, func(nvinfer.Event)) (int64, error) {
-	return 0, unavailable()
+func runChild(context.Context, nvinfer.Job, files, func(nvinfer.Event)) error {
+	return unavailable()
 }
 
 func memoryFile(string, []byte) (*os.File, error) { return nil, unavailable() }

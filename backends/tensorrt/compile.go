@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 
 	"github.com/hone-ml/hone/backends/tensorrt/internal/nvinfer"
 	"github.com/hone-ml/hone/backends/tensorrt/legalize"
 	"github.com/hone-ml/hone/frontend/onnx"
+	"github.com/hone-ml/hone/internal/atomicfile"
 	"github.com/hone-ml/hone/internal/calibrate"
 	"github.com/hone-ml/hone/internal/mmap"
 	"github.com/hone-ml/hone/ir"
@@ -59,8 +59,8 @@ func Compile(ctx context.Context, m *ir.Module, o Options) (engine []byte, rep *
 
 // CompileFile is Compile to a file, which appears when it is whole, or not at all.
 func CompileFile(ctx context.Context, m *ir.Module, planPath string, o Options) (rep *Report, err error) {
-	err = writeWhole(planPath, func(out *os.File) (err error) {
-		rep, err = compile(ctx, m, out, o)
+	err = atomicfile.Write(ctx, planPath, func(out *atomicfile.File) (err error) {
+		rep, err = compile(ctx, m, out.OS(), o)
 		return err
 	})
 	return rep, err
@@ -109,28 +109,4 @@ func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Repor
 	}
 	rep.Table, rep.Accuracy, rep.Warnings = table, costs, append(table.Warnings(), rep.Warnings...)
 	return rep, nil
-}
-
-// writeWhole makes a file by way of a temporary one beside it.
-func writeWhole(path string, write func(*os.File) error) (err error) {
-	out, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(out.Name())
-		}
-	}()
-	err = write(out)
-	if err == nil {
-		err = out.Chmod(0o644)
-	}
-	if e := out.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(out.Name(), path)
-	}
-	return err
 }

@@ -82,7 +82,7 @@ func eachFolder(ctx context.Context, folder string, do func(dir string) error) e
 // try loads the library of a folder in a child.
 func try(ctx context.Context, dir string) (Library, error) {
 	lib := Library{Folder: dir}
-	_, err := runChild(ctx, nvinfer.Job{Library: dir, Check: true}, files{}, func(e nvinfer.Event) {
+	err := runChild(ctx, nvinfer.Job{Library: dir, Check: true}, files{}, func(e nvinfer.Event) {
 		if e.Kind == nvinfer.Library {
 			lib.Name, lib.Version = e.Text, e.Number
 			lib.Capabilities = nvinfer.Capabilities(e.Number)

@@ -39,6 +39,9 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 // Seek implements io.Seeker.
 func (f *File) Seek(off int64, whence int) (int64, error) { return f.f.Seek(off, whence) }
 
+// OS returns the file itself, for another process to write to.
+func (f *File) OS() *os.File { return f.f }
+
 // Write calls fill with a new file and, where fill returns no error and ctx
 // lives, puts it at path. A symbolic link at path is followed; a pipe or
 // device is written to as it is, for it can not be replaced.

@@ -234,7 +234,6 @@ func (s *session) saveCache(config object) error {
 	if blob.null() {
 		return s.failure("the timing cache cannot be saved")
 	}
-	defer s.destroy(blob)
 	temporary := fmt.Sprintf("%s.%d", s.TimingCache, os.Getpid())
 	defer os.Remove(temporary)
 	if err := os.WriteFile(temporary, s.contents(blob), 0o644); err != nil {

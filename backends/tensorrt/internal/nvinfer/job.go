@@ -60,6 +60,7 @@ type Event struct {
 	Op       string `json:",omitempty"` // its operator
 	Code     int    `json:",omitempty"` // the parser's error code
 	Bytes    int64  `json:",omitempty"` // size of the plan
+	Peak     int64  `json:",omitempty"` // most memory of the child so far, in bytes
 	ParseMS  int64  `json:",omitempty"`
 	BuildMS  int64  `json:",omitempty"`
 }

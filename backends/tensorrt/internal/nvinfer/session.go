@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/ebitengine/purego"
+	"golang.org/x/sys/unix"
 )
 
 // session is one use of the builder.
@@ -27,7 +29,8 @@ type session struct {
 	errors            []string     // what it logged as errors
 }
 
-// run does the job: the plan's bytes are written to s.plan.
+// run does the job: the plan's bytes are written to s.plan. The process ends
+// with it, so nothing is freed.
 func (s *session) run() (err error) {
 	defer s.keep()
 	s.crumb("loading the library")
@@ -47,27 +50,22 @@ func (s *session) run() (err error) {
 	if err != nil {
 		return err
 	}
-	defer s.destroy(builder)
 	network := object(builder.call(t.builder.createNetworkV2, 1<<t.stronglyTyped))
 	if network.null() {
 		return s.failure("the builder made no network")
 	}
-	defer s.destroy(network)
 	config := object(builder.call(t.builder.createBuilderConfig))
 	if config.null() {
 		return s.failure("the builder made no configuration")
 	}
-	defer s.destroy(config)
 	if err := s.selfCheck(builder, network, config); err != nil || s.Check {
 		return err
 	}
 
-	// The parser keeps the weights that the network refers to: it lives until the plan is built.
 	parser, err := s.create("ONNX parser", s.createParser, uintptr(network), logger, t.parserVersion)
 	if err != nil {
 		return err
 	}
-	defer virtual(uintptr(parser), t.parser.delete)
 	begin := time.Now()
 	if err := s.parse(uintptr(parser)); err != nil {
 		return err
@@ -83,17 +81,36 @@ func (s *session) run() (err error) {
 	if memory.null() {
 		return s.failure("TensorRT built no plan")
 	}
-	defer s.destroy(memory)
 	if err := s.saveCache(config); err != nil {
 		return err
 	}
 	data := s.contents(memory)
 	s.crumb("writing the plan")
-	if _, err := s.plan.Write(data); err != nil {
-		return fmt.Errorf("cannot write the plan of %d bytes: %w", len(data), errors.Unwrap(err))
+	if err := store(s.plan, data); err != nil {
+		return fmt.Errorf("cannot write the plan of %d bytes: %w", len(data), err)
 	}
-	s.emit(Event{Kind: Done, Bytes: int64(len(data)),
+	var usage unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
+		return err
+	}
+	s.emit(Event{Kind: Done, Bytes: int64(len(data)), Peak: usage.Maxrss << 10,
 		ParseMS: parsed.Sub(begin).Milliseconds(), BuildMS: built.Sub(parsed).Milliseconds()})
+	return nil
+}
+
+// store writes data to a file. The system begins with each part at once, so
+// that a sync behind it has little left to wait for.
+func store(f *os.File, data []byte) error {
+	at := int64(0)
+	for part := range slices.Chunk(data, 16<<20) {
+		n, err := f.Write(part)
+		if err != nil {
+			return errors.Unwrap(err)
+		}
+		// A file that is not on a disk cannot: it needs no sync either.
+		_ = unix.SyncFileRange(int(f.Fd()), at, int64(n), unix.SYNC_FILE_RANGE_WRITE)
+		at += int64(n)
+	}
 	return nil
 }
 
@@ -126,9 +143,6 @@ func (s *session) create(what string, entry uintptr, args ...uintptr) (object, e
 	}
 	return object(r), nil
 }
-
-// destroy calls the deleting destructor, which is the wrapper's own.
-func (s *session) destroy(o object) { virtual(uintptr(o), s.table.wrapper.delete) }
 
 // parse makes the network of the model. The parser copies the model, which is
 // small where its weights lie beside it, but refers to the weights where they

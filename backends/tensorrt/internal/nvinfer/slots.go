@@ -25,7 +25,6 @@ type slots struct {
 	tensor      tensorSlots
 	memory      memorySlots
 	timingCache timingCacheSlots
-	wrapper     wrapperSlots
 	parser      parserSlots
 	parserError parserErrorSlots
 	loggerLen   int
@@ -60,9 +59,8 @@ type (
 	tensorSlots      struct{ getName, getDimensions, getType, isShapeTensor int }
 	memorySlots      struct{ data, size int }
 	timingCacheSlots struct{ serialize int }
-	wrapperSlots     struct{ delete int }
-	parserSlots      struct{ loadModelProto, loadInitializer, parseModelProto, getNbErrors, getError, clearErrors, delete int }
-	parserErrorSlots struct{ code, desc, file, line, function, node, nodeName, nodeOperator int }
+	parserSlots      struct{ loadModelProto, loadInitializer, parseModelProto, getNbErrors, getError int }
+	parserErrorSlots struct{ code, desc, node, nodeName, nodeOperator int }
 	loggerSlots      struct{ log int }
 	progressSlots    struct{ phaseStart, stepComplete, phaseFinish int }
 )

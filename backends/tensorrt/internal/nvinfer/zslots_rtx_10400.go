@@ -79,24 +79,16 @@ func init() {
 		timingCache: timingCacheSlots{
 			serialize: 2,
 		},
-		wrapper: wrapperSlots{
-			delete: 1,
-		},
 		parser: parserSlots{
 			loadModelProto:  21,
 			loadInitializer: 22,
 			parseModelProto: 23,
 			getNbErrors:     5,
 			getError:        6,
-			clearErrors:     7,
-			delete:          9,
 		},
 		parserError: parserErrorSlots{
 			code:         0,
 			desc:         1,
-			file:         2,
-			line:         3,
-			function:     4,
 			node:         5,
 			nodeName:     6,
 			nodeOperator: 7,

@@ -79,24 +79,16 @@ func init() {
 		timingCache: timingCacheSlots{
 			serialize: 2,
 		},
-		wrapper: wrapperSlots{
-			delete: 1,
-		},
 		parser: parserSlots{
 			loadModelProto:  19,
 			loadInitializer: 20,
 			parseModelProto: 21,
 			getNbErrors:     3,
 			getError:        4,
-			clearErrors:     5,
-			delete:          7,
 		},
 		parserError: parserErrorSlots{
 			code:         0,
 			desc:         1,
-			file:         2,
-			line:         3,
-			function:     4,
 			node:         5,
 			nodeName:     6,
 			nodeOperator: 7,
