@@ -117,6 +117,18 @@ func (r *Rewriter) Op(name string, operands []*ir.Value, attrs ...ir.Attr) *ir.V
 	return op.Result(0)
 }
 
+// OpN inserts an op with n results, their types inferred, and returns them.
+func (r *Rewriter) OpN(name string, n int, operands []*ir.Value, attrs ...ir.Attr) []*ir.Value {
+	op, err := ops.BuildN(r.Builder, name, n, operands, attrs...)
+	if err != nil {
+		if r.err == nil {
+			r.err = err
+		}
+		return make([]*ir.Value, n)
+	}
+	return op.Results()
+}
+
 // Fail makes the application fail: something is wrong with the module.
 func (r *Rewriter) Fail(err error) { r.err = err }
 
