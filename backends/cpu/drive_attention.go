@@ -48,7 +48,8 @@ func bindAttention(b *binder, op *ir.Op) ([]rt.Work, error) {
 	if m := op.Operand(3); m != nil {
 		p := b.places[m]
 		n := len(p.shape)
-		if !isF32(m) || p.strides != nil || n < 1 || n > 4 || p.shape[n-1] != k.rows {
+		o.Bools = p.dtype == tensor.Bool
+		if !isF32(m) && !o.Bools || p.strides != nil || n < 1 || n > 4 || p.shape[n-1] != k.rows {
 			return nil, fmt.Errorf("a mask of %s%v has no kernel", p.dtype, p.shape)
 		}
 		st := broadcastStrides(p.shape, []int{q.batch, q.heads, q.rows, k.rows})
@@ -63,20 +64,23 @@ type heads struct {
 	batch, heads, rows, size int
 }
 
-// headed reads [batch,heads,rows,size], or [batch,rows,heads*size] with the
-// number of heads in an attribute.
+// headed reads [batch,heads,rows,size], in any order that leaves elements of
+// rows together, or [batch,rows,heads*size] with the number of heads in an
+// attribute.
 func (b *binder) headed(v *ir.Value, op *ir.Op, attr string) (heads, error) {
 	p := b.places[v]
-	if !isF32(v) || p.strides != nil {
-		return heads{}, errors.New("attention has kernels for dense f32 only")
+	if !isF32(v) || p.layout != ir.Plain {
+		return heads{}, errors.New("attention has kernels for f32 only")
 	}
 	n64, _ := op.Attrs.Get(attr).(int64)
-	n, s := int(n64), p.shape
+	n, s, st := int(n64), p.shape, p.step()
 	switch {
+	case len(s) == 0 || st[len(s)-1] != 1:
+		return heads{}, errors.New("the elements of a head are apart")
 	case len(s) == 4:
-		return heads{rt.Headed{Ptr: b.ptr(v), Batch: s[1] * s[2] * s[3], Head: s[2] * s[3], Row: s[3]}, s[0], s[1], s[2], s[3]}, nil
+		return heads{rt.Headed{Ptr: b.ptr(v), Batch: st[0], Head: st[1], Row: st[2]}, s[0], s[1], s[2], s[3]}, nil
 	case len(s) == 3 && n > 0 && s[2]%n == 0:
-		return heads{rt.Headed{Ptr: b.ptr(v), Batch: s[1] * s[2], Head: s[2] / n, Row: s[2]}, s[0], n, s[1], s[2] / n}, nil
+		return heads{rt.Headed{Ptr: b.ptr(v), Batch: st[0], Head: s[2] / n, Row: st[1]}, s[0], n, s[1], s[2] / n}, nil
 	}
 	return heads{}, fmt.Errorf("%v is no stack of %d heads", s, n)
 }

@@ -245,7 +245,7 @@ func batchStride(p *place, strides []int, n int) int {
 }
 
 // permutedView makes the result of a Transpose a view of its operand, where
-// only products of matrices read it, which take strides.
+// only products of matrices and attentions read it, which take strides.
 func (b *binder) permutedView(op *ir.Op, p *place) bool {
 	if op.Name != "Transpose" || !isF32(op.Result(0)) || p.layout != ir.Plain {
 		return false
@@ -270,11 +270,14 @@ func (b *binder) permutedView(op *ir.Op, p *place) bool {
 	return true
 }
 
-// readsPermuted reports whether a use is an operand of a product of matrices
-// that can be read with these columns or rows dense.
+// readsPermuted reports whether a use is an operand of a product of matrices,
+// or of an attention, that can be read with these columns or rows dense.
 func readsPermuted(u ir.Use, columns, rows bool) bool {
 	op, index := u.Op, u.Index
-	if op.Name == ops.FusedName {
+	switch op.Name {
+	case "Attention":
+		return index < 3 && rows && plainAttention(op) == nil
+	case ops.FusedName:
 		a := anchorOf(op)
 		if a == nil || a.Name != "MatMul" {
 			return false
@@ -291,15 +294,15 @@ func readsPermuted(u ir.Use, columns, rows bool) bool {
 	return index == 0 && rows || index == 1 && (rows || columns)
 }
 
-// permutedWrite lets a product of matrices write its result as the Transpose
-// behind it would leave it.
+// permutedWrite lets a product of matrices or an attention write its result as
+// the Transpose behind it would leave it.
 func (b *binder) permutedWrite(op *ir.Op, p *place, step int) bool {
 	y := op.Result(0)
 	a := op
 	if op.Name == ops.FusedName {
 		a = anchorOf(op)
 	}
-	if a == nil || a.Name != "MatMul" || y.NumUses() != 1 || y.Uses()[0].Op.Name != "Transpose" || y.Uses()[0].Op.Block() != op.Block() {
+	if a == nil || a.Name != "MatMul" && (a.Name != "Attention" || op.NumResults() > 1 || plainAttention(a) != nil) || y.NumUses() != 1 || y.Uses()[0].Op.Name != "Transpose" || y.Uses()[0].Op.Block() != op.Block() {
 		return false
 	}
 	t := y.Uses()[0].Op

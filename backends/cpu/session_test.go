@@ -69,6 +69,12 @@ var programs = []struct {
 	{"attention", "q: f32[N,S,4,8], k: f32[N,S,4,8], v: f32[N,S,4,8], m: f32[N,1,1,S]",
 		"a = Transpose(q) {perm=[0,2,1,3]}\nb = Transpose(k) {perm=[0,2,3,1]}\nc = Transpose(v) {perm=[0,2,1,3]}\n" +
 			"s = MatMul(a, b)\nt = Mul(s, ${0.35})\nu = Add(t, m)\np = Softmax(u) {axis=-1}\no = MatMul(p, c)\nTranspose(o) {perm=[0,2,1,3]}", 1, 0},
+	{"attention masked by booleans", "q: f32[N,S,32], k: f32[N,S,16], v: f32[N,S,16], m: bool[N,1,S,S]",
+		"Attention(q, k, v, m) {q_num_heads=4, kv_num_heads=2}", 1, 0},
+	{"attention of stacks in other orders", "q: f32[N,S,4,8], k: f32[S,N,2,8], v: f32[N,2,S,8], m: bool[S,S]",
+		"a = Transpose(q) {perm=[0,2,1,3]}\nb = Transpose(k) {perm=[1,2,0,3]}\no = Attention(a, b, v, m) {scale=0.4}\nTranspose(o) {perm=[0,2,1,3]}", 1, 0},
+	{"attention of sequences first", "q: f32[S,N,32], k: f32[S,N,32], v: f32[S,N,16], m: f32[S,S]",
+		"a = Transpose(q) {perm=[1,0,2]}\nb = Transpose(k) {perm=[1,0,2]}\nc = Transpose(v) {perm=[1,0,2]}\no = Attention(a, b, c, m) {q_num_heads=4, kv_num_heads=4}\nTranspose(o) {perm=[1,0,2]}", 1, 0},
 	{"attention in a type without kernels", "q: f64[N,S,4,8], k: f64[N,S,4,8]",
 		"a = Transpose(q) {perm=[0,2,1,3]}\nb = Transpose(k) {perm=[0,2,3,1]}\ns = MatMul(a, b)\no = MatMul(s, a)\nTranspose(o) {perm=[0,2,1,3]}", 1, 2},
 	{"padding of blocks", "x: f32[N,16,7,5], w: f32[20,16,1,1], wb: f32[20]",

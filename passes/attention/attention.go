@@ -69,11 +69,25 @@ func recognize(c *passes.Context, op *ir.Op) (bool, error) {
 // inside returns the ops between inputs and op that only op needs, producers
 // first.
 func inside(op *ir.Op, inputs ...*ir.Value) []*ir.Op {
-	var list []*ir.Op
-	for _, v := range op.Operands() {
-		if v != nil && v.Def() != nil && v.NumUses() == 1 && v.Data() == nil && !slices.Contains(inputs, v) {
-			list = append(append(list, inside(v.Def(), inputs...)...), v.Def())
+	in := map[*ir.Op]bool{op: true}
+	needed := func(v *ir.Value) bool {
+		return v != nil && v.Def() != nil && v.Data() == nil && !slices.Contains(inputs, v) &&
+			!slices.ContainsFunc(v.Def().Results(), func(r *ir.Value) bool {
+				return slices.ContainsFunc(r.Uses(), func(u ir.Use) bool { return !in[u.Op] })
+			})
+	}
+	list := []*ir.Op{op}
+	for grew := true; grew; { // an op read twice is needed once both readers are known
+		grew = false
+		for i := 0; i < len(list); i++ {
+			for _, v := range list[i].Operands() {
+				if needed(v) && !in[v.Def()] {
+					in[v.Def()], grew = true, true
+					list = append(list, v.Def())
+				}
+			}
 		}
 	}
-	return list
+	slices.Reverse(list)
+	return list[:len(list)-1]
 }

@@ -1,6 +1,7 @@
 package rt
 
 import (
+	le "encoding/binary"
 	"fmt"
 	"math"
 	"unsafe"
@@ -16,7 +17,8 @@ type Headed struct {
 // Attention is Y = softmax(Q·Kᵀ·Scale + Mask)·V over float32, for every head of every batch entry:
 //
 //	Q     [Queries][Size], K [Keys][Size], V [Keys][VSize], Y [Queries][VSize]
-//	Mask  [Queries][Keys] or nil: minus infinity hides a key
+//	Mask  [Queries][Keys] or nil: minus infinity hides a key; with Bools set, bytes instead, which are added to nothing:
+//	      1 shows a key and 0 hides it
 //
 // Heads must be a multiple of KVHeads, whose heads serve neighbouring heads of Q. With Causal set, query i sees the keys up to
 // i. A query that sees no key gets zeros. The scores of a block of queries stay in scratch memory; Y overlaps nothing.
@@ -27,7 +29,7 @@ type Attention struct {
 	Size, VSize           int
 	Q, K, V, Mask, Y      Headed
 	Scale                 float32
-	Causal                bool
+	Bools, Causal         bool
 }
 
 const scoreBytes = 512 << 10 // of a tile's scores: they stay in L2
@@ -76,6 +78,10 @@ func (o *Attention) Work() (Work, error) {
 	b.tmp = place(Lanes)
 	touches := []Range{hull(addr(o.K.Ptr), 4, []int{o.Batch, o.KVHeads, o.Keys, o.Size}, []int{o.K.Batch, o.K.Head, o.K.Row, 1}, false),
 		hull(addr(o.V.Ptr), 4, []int{o.Batch, o.KVHeads, o.Keys, o.VSize}, []int{o.V.Batch, o.V.Head, o.V.Row, 1}, false)}
+	if o.Bools {
+		m := &o.Mask
+		touches = append(touches, hull(addr(m.Ptr), 1, []int{o.Batch, o.Heads, o.Queries, o.Keys}, []int{m.Batch, m.Head, m.Row, 1}, false))
+	}
 	return Work{Tiles: o.Batch * o.Heads * b.rowTiles, Scratch: end, Run: b.run, Touches: touches}, nil
 }
 
@@ -94,14 +100,19 @@ func (b *attentionBound) run(tile int, s *Scratch) {
 	packRows(s.at(b.values), b.V.matrix(batch, shared), b.V.Row, b.Keys, b.VSize)
 	v := &s.Args.Vec
 	splat(s.at(b.tmp), b.Scale)
-	if b.Mask.Ptr == nil && b.Scale != 1 { // cheaper than scaling the scores
+	adds := b.Mask.Ptr != nil && !b.Bools
+	if !adds && b.Scale != 1 { // cheaper than scaling the scores
 		*v = VecArgs{Dst: s.at(b.keys), X: s.at(b.keys), Y: s.at(b.tmp), SX: laneBytes, N: int64(PackedGemmBSize(b.Size, b.Keys))}
 		b.Set.Vec[OpMul].Fn(v)
 	}
 	b.product(s, at(b.Q.matrix(batch, head), first*b.Q.Row*4), b.Q.Row, s.at(b.keys), b.Size, s.at(b.scores), b.ld, rows, b.Keys)
 	for i := range rows {
 		row := s.at(b.scores + i*b.ld*4)
-		if b.Mask.Ptr != nil {
+		if b.Bools {
+			m := &b.Mask
+			hide(floats(row, b.Keys), bytesAt(at(addr(m.Ptr), batch*m.Batch+head*m.Head+(first+i)*m.Row), b.Keys))
+		}
+		if adds {
 			m := at(b.Mask.matrix(batch, head), (first+i)*b.Mask.Row*4)
 			*v = VecArgs{Dst: row, X: row, Y: s.at(b.tmp), Z: m, SX: laneBytes, SZ: laneBytes, N: int64(b.Keys)}
 			b.Set.Vec[OpFma].Fn(v)
@@ -115,6 +126,32 @@ func (b *attentionBound) run(tile int, s *Scratch) {
 		splat(s.at(b.tmp), *float(s.at(b.sums + i*4)))
 		*v = VecArgs{Dst: d, X: d, Y: s.at(b.tmp), SX: laneBytes, N: int64(b.VSize)}
 		b.Set.Vec[OpMul].Fn(v)
+	}
+}
+
+// hide sets the scores of keys to minus infinity that are not shown. Most masks show or hide neighbours alike, so it looks
+// at eight of them at a time.
+func hide(scores []float32, shown []byte) {
+	hidden := float32(math.Inf(-1))
+	for len(shown) >= 8 && len(scores) >= 8 {
+		switch le.LittleEndian.Uint64(shown) {
+		case 0x0101010101010101:
+		case 0:
+			s := scores[:8]
+			s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7] = hidden, hidden, hidden, hidden, hidden, hidden, hidden, hidden
+		default:
+			for j, b := range shown[:8] {
+				if b == 0 {
+					scores[j] = hidden
+				}
+			}
+		}
+		scores, shown = scores[8:], shown[8:]
+	}
+	for j, b := range shown {
+		if b == 0 {
+			scores[j] = hidden
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/stretchr/testify/require"
@@ -40,13 +41,25 @@ func TestAttention(t *testing.T) {
 					mask[i] = float32(math.Inf(-1))
 				}
 			}
+			row := 0 // one for all
+			if r.IntN(2) == 0 {
+				row = keys
+			}
 			switch r.IntN(3) {
 			case 0:
 				mask = nil
-			case 1: // one row for all
-				o.Mask = rt.Headed{Ptr: ptr(mask)}
-			default:
-				o.Mask = rt.Headed{Ptr: ptr(mask), Row: keys}
+			case 1:
+				o.Mask = rt.Headed{Ptr: ptr(mask), Row: row}
+			default: // neighbours mostly alike
+				shown := make([]bool, len(mask))
+				for i := range mask {
+					if shown[i] = i/keys != queries/2 && (i%keys/13)%3 != r.IntN(40)%3; shown[i] {
+						mask[i] = 0
+					} else {
+						mask[i] = float32(math.Inf(-1))
+					}
+				}
+				o.Mask, o.Bools = rt.Headed{Ptr: unsafe.Pointer(&shown[0]), Row: row}, true
 			}
 			run(t, 2)(o.Work())
 			p := make([]float64, keys)
@@ -60,7 +73,7 @@ func TestAttention(t *testing.T) {
 					}
 					p[j] *= float64(o.Scale)
 					if mask != nil {
-						p[j] += float64(mask[i*o.Mask.Row+j])
+						p[j] += float64(mask[i*row+j])
 					}
 					if o.Causal && j > i {
 						p[j] = math.Inf(-1)
