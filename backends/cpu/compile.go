@@ -33,6 +33,7 @@ func init() {
 func Pipeline() *passes.Pipeline {
 	return passes.NewPipeline(
 		passes.Func("expand-gemm", each(expandGemm)),
+		passes.Func("pool-means", each(poolMean)),
 		passes.Func("round-in-float", each(roundInFloat)),
 		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
@@ -109,6 +110,29 @@ func expandGemm(c *passes.Context, op *ir.Op) (bool, error) {
 		y := r.Op("MatMul", []*ir.Value{side(0, "transA"), side(1, "transB")})
 		if b := op.Operand(2); b != nil {
 			y = r.Op("Add", []*ir.Value{y, b})
+		}
+		return []*ir.Value{y}
+	})
+}
+
+// poolMean turns the mean of whole images into the GlobalAveragePool that has
+// kernels on blocks of channels too.
+func poolMean(c *passes.Context, op *ir.Op) (bool, error) {
+	x := op.Operand(0)
+	if op.Name != "ReduceMean" || !isF32(x) || x.Type.Rank() != 4 && x.Type.Rank() != 3 || op.Operand(1) == nil || op.Operand(1).Data() == nil {
+		return false, nil
+	}
+	t, err := op.Operand(1).Data().Tensor()
+	if err != nil {
+		return false, err
+	}
+	if first, end, ok := axisRun(intsOf(t), x.Type.Rank()); !ok || first != 2 || end != x.Type.Rank() {
+		return false, nil
+	}
+	return c.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value {
+		y := r.Op("GlobalAveragePool", []*ir.Value{x})
+		if keep, ok := op.Attrs.Get("keepdims").(int64); ok && keep == 0 {
+			y = r.Op("Flatten", []*ir.Value{y})
 		}
 		return []*ir.Value{y}
 	})

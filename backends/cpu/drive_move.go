@@ -26,6 +26,10 @@ func (b *binder) copySize(vs ...*ir.Value) (int, error) {
 
 func bindTranspose(b *binder, op *ir.Op) ([]rt.Work, error) {
 	x, y := op.Operand(0), op.Result(0)
+	if b.places[x].layout == ir.C16 && b.places[y].layout == ir.Plain && channelsLast(op) {
+		n, c, px := blockedDims(b.shape(x))
+		return one((&rt.Reorder{Set: b.kernels, From: rt.NCHWc16, To: rt.NHWC, N: n, C: c, Pixels: px, X: b.ptr(x), Y: b.ptr(y)}).Work())
+	}
 	size, err := b.copySize(x, y)
 	if err != nil {
 		return nil, err
@@ -37,6 +41,26 @@ func bindTranspose(b *binder, op *ir.Op) ([]rt.Work, error) {
 	}
 	narrow(perm, op, "perm")
 	return one(rt.Transpose(b.kernels, size, s, perm, b.ptr(x), b.ptr(y)))
+}
+
+// channelsLast reports whether a Transpose moves the channels of images behind
+// their pixels, which it can do from blocks.
+func channelsLast(op *ir.Op) bool {
+	if op.Name != "Transpose" || !isF32(op.Result(0)) || op.Result(0).Type.Rank() < 3 {
+		return false
+	}
+	r := op.Result(0).Type.Rank()
+	perm, ok := permOf(op, r)
+	for i, a := range perm {
+		want := i + 1
+		if i == 0 {
+			want = 0
+		} else if i == r-1 {
+			want = 1
+		}
+		ok = ok && a == want
+	}
+	return ok
 }
 
 // bindPixels moves blocks of depth to pixels and back: a Transpose of six dims.

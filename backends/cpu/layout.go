@@ -45,6 +45,8 @@ func (l *layouts) op(op *ir.Op) error {
 		w := ir.Plain
 		if blocked {
 			w = want[i]
+		} else if channelsLast(op) {
+			w = v.Type.Layout
 		}
 		if v.Type.Layout != w {
 			op.SetOperand(i, l.convert(v, w, op))

@@ -510,7 +510,7 @@ func (b *binder) kernel(op *ir.Op) ([]rt.Work, error) {
 // blockAware are the ops whose drivers look at layouts themselves.
 var blockAware = map[string]bool{
 	ops.FusedName: true, convName: true, reorderName: true,
-	"MaxPool": true, "AveragePool": true, "GlobalAveragePool": true, "Concat": true, "Pad": true, "Resize": true,
+	"MaxPool": true, "AveragePool": true, "GlobalAveragePool": true, "Concat": true, "Transpose": true, "Pad": true, "Resize": true,
 }
 
 // ptr returns the address of a placed value, nil for an absent operand.

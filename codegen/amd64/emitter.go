@@ -40,6 +40,8 @@ func File(kernels []spec.Kernel) ([]byte, error) {
 			e.gemm(k, args)
 		case spec.Planes:
 			e.planes(k, args)
+		case spec.Blend:
+			e.blend(args)
 		case spec.Vec:
 			e.vec(k, args)
 		case spec.Reduce:

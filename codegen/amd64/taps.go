@@ -9,7 +9,11 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-var ta rt.TapArgs // for field offsets
+// for field offsets
+var (
+	ta rt.TapArgs
+	ba rt.BlendArgs
+)
 
 // taps writes a kernel of the depthwise, maxpool or sumpool family: see rt.TapArgs. Pixels go in groups of 8, 4, 2 and 1; what is left
 // of a larger count is done by a group that overlaps the one before it, which writes the same values again.
@@ -130,6 +134,46 @@ func (e *emitter) tapGroup(k spec.Kernel, args reg.Register, a, c, ld, ld3 reg.R
 			e.VMOVUPS(r, mem(c, i*64+j*e.width()))
 		}
 	}
+}
+
+// blend writes the blend kernel: see rt.BlendArgs.
+func (e *emitter) blend(args reg.Register) {
+	x, c := e.arg(args, unsafe.Offsetof(ba.X)), e.arg(args, unsafe.Offsetof(ba.C))
+	w, index := e.arg(args, unsafe.Offsetof(ba.W)), e.arg(args, unsafe.Offsetof(ba.Index))
+	taps, n := e.arg(args, unsafe.Offsetof(ba.Taps)), e.arg(args, unsafe.Offsetof(ba.N))
+	left, at := e.GP64(), e.GP64()
+	acc := make([]vecReg, e.parts())
+	tap := func(first bool) {
+		e.MOVLQSX(mem(index, 0), at)
+		e.SHLQ(operand.Imm(6), at)
+		weight := e.splat(mem(w, 0))
+		for j := range acc {
+			src := memx(x, at, 1, j*e.width())
+			if first {
+				acc[j] = e.v()
+				e.VMULPS(src, weight, acc[j])
+			} else {
+				e.VFMADD231PS(src, weight, acc[j])
+			}
+		}
+		e.ADDQ(operand.Imm(4), index)
+		e.ADDQ(operand.Imm(4), w)
+	}
+	e.Label("pixel")
+	tap(true)
+	e.MOVQ(taps, left)
+	e.Label("tap")
+	e.DECQ(left)
+	e.JEQ(operand.LabelRef("store"))
+	tap(false)
+	e.JMP(operand.LabelRef("tap"))
+	e.Label("store")
+	for j, a := range acc {
+		e.VMOVUPS(a, mem(c, j*e.width()))
+	}
+	e.ADDQ(operand.Imm(64), c)
+	e.DECQ(n)
+	e.JNE(operand.LabelRef("pixel"))
 }
 
 // tapFinish adds the bias and clamps.

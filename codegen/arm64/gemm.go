@@ -26,6 +26,8 @@ func File(kernels []spec.Kernel) ([]byte, error) {
 			w.vec(k)
 		case spec.Reduce:
 			w.reduce(k)
+		case spec.Blend:
+			w.blend(k)
 		case spec.Depthwise, spec.MaxPool, spec.SumPool:
 			w.taps(k)
 		case spec.WinoIn, spec.WinoOut:

@@ -7,7 +7,11 @@ import (
 	"github.com/hone-ml/hone/codegen/spec"
 )
 
-var ta rt.TapArgs
+// for field offsets
+var (
+	ta rt.TapArgs
+	ba rt.BlendArgs
+)
 
 // taps writes a kernel of the depthwise, maxpool or sumpool family: see rt.TapArgs. One pixel at a time: accumulators V0 to V3, taps
 // V4 to V7, weights V16 to V19, bias V20 to V23, bounds V24 and V25.
@@ -87,6 +91,35 @@ func (w *writer) taps(k spec.Kernel) {
 	w.op("VST1.P %s, 64(R2)", vecs(0))
 	w.op("ADD R4, R1, R1")
 	w.op("SUBS $1, R3, R3")
+	w.op("BNE pixel")
+	w.op("RET")
+}
+
+// blend writes the blend kernel: see rt.BlendArgs. The accumulators are V0 to V3, a pixel V4 to V7, its weight V16.
+func (w *writer) blend(k spec.Kernel) {
+	w.head(k.Name(), "BlendArgs")
+	w.arg(unsafe.Offsetof(ba.X), "R1")
+	w.arg(unsafe.Offsetof(ba.C), "R2")
+	w.arg(unsafe.Offsetof(ba.W), "R3")
+	w.arg(unsafe.Offsetof(ba.Index), "R4")
+	w.arg(unsafe.Offsetof(ba.N), "R5")
+	w.label("pixel")
+	w.arg(unsafe.Offsetof(ba.Taps), "R6")
+	for i := range 4 {
+		w.op("VEOR V%d.B16, V%d.B16, V%d.B16", i, i, i)
+	}
+	w.label("tap")
+	w.op("MOVW.P 4(R4), R7")
+	w.op("ADD R7<<6, R1, R8")
+	w.op("VLD1 (R8), %s", vecs(4))
+	w.op("VLD1R.P 4(R3), [V16.S4]")
+	for i := range 4 {
+		w.op("VFMLA V16.S4, V%d.S4, V%d.S4", 4+i, i)
+	}
+	w.op("SUBS $1, R6, R6")
+	w.op("BNE tap")
+	w.op("VST1.P %s, 64(R2)", vecs(0))
+	w.op("SUBS $1, R5, R5")
 	w.op("BNE pixel")
 	w.op("RET")
 }

@@ -66,7 +66,7 @@ var groups = []struct {
 }{
 	{"gemm", []spec.Family{spec.Gemm}},
 	{"planes", []spec.Family{spec.Planes}},
-	{"image", []spec.Family{spec.Depthwise, spec.MaxPool, spec.SumPool, spec.Transpose, spec.WinoIn, spec.WinoOut}},
+	{"image", []spec.Family{spec.Depthwise, spec.MaxPool, spec.SumPool, spec.Blend, spec.Transpose, spec.WinoIn, spec.WinoOut}},
 	{"vec", []spec.Family{spec.Vec, spec.Reduce}},
 }
 
@@ -131,7 +131,7 @@ func registry(a arch, ks []spec.Kernel) ([]byte, error) {
 				if k.Family == spec.WinoOut {
 					tile[0] = 1
 				}
-				field = map[spec.Family]string{spec.Depthwise: "Depthwise", spec.MaxPool: "MaxPool", spec.SumPool: "SumPool", spec.Transpose: "Transpose",
+				field = map[spec.Family]string{spec.Depthwise: "Depthwise", spec.MaxPool: "MaxPool", spec.SumPool: "SumPool", spec.Blend: "Blend", spec.Transpose: "Transpose",
 					spec.WinoIn: "WinoIn", spec.WinoOut: "WinoOut"}[k.Family]
 			}
 			row := fmt.Sprintf("Name: %q, Tier: s.Tier, Tile: [2]int{%d, %d}, Fn: %s", k.Name(), tile[0], tile[1], ident(k.Name()))

@@ -25,6 +25,7 @@ const (
 	Depthwise Family = "depthwise" // rt.TapArgs
 	MaxPool   Family = "maxpool"   // rt.TapArgs
 	SumPool   Family = "sumpool"   // rt.TapArgs
+	Blend     Family = "blend"     // rt.BlendArgs
 	Vec       Family = "vec"       // rt.VecArgs
 	Reduce    Family = "reduce"    // rt.ReduceArgs
 	Transpose Family = "transpose" // rt.TransposeArgs
@@ -39,6 +40,8 @@ func (f Family) Args() string {
 		return "GemmArgs"
 	case Planes:
 		return "PlanesArgs"
+	case Blend:
+		return "BlendArgs"
 	case Vec:
 		return "VecArgs"
 	case Reduce:

@@ -23,7 +23,7 @@ func TestNames(t *testing.T) {
 func TestCatalogueNamesEachKernelOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for _, tier := range []rt.Tier{rt.AVX2, rt.AVX512, rt.NEON} {
-		for _, f := range []Family{Gemm, Planes, Depthwise, MaxPool, SumPool, Vec, Reduce, Transpose, WinoIn, WinoOut} {
+		for _, f := range []Family{Gemm, Planes, Depthwise, MaxPool, SumPool, Blend, Vec, Reduce, Transpose, WinoIn, WinoOut} {
 			for _, k := range Of(f, tier) {
 				require.Equal(t, tier, k.Tier)
 				require.False(t, seen[k.Name()], k.Name())

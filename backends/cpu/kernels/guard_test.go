@@ -427,6 +427,36 @@ func testTapKernel(t *testing.T, r *rand.Rand, k, ref *rt.Kernel[rt.TapArgs], n 
 	}
 }
 
+func TestBlendKernels(t *testing.T) {
+	generic := rt.GenericSet()
+	eachTier(t, func(t *testing.T, set *rt.Set) {
+		r := rand.New(rand.NewPCG(9, 9))
+		for range 40 {
+			a := &arena{t: t}
+			g := rt.BlendArgs{N: 1 + r.Int64N(9), Taps: 1 + r.Int64N(4)}
+			index := make([]int32, g.N*g.Taps)
+			for i := range index {
+				index[i] = r.Int32N(12)
+			}
+			g.Index = uintptr(unsafe.Pointer(&index[0]))
+			bs := layOut(t, a, r, []*uintptr{&g.X, &g.C, &g.W}, func() []rt.Range {
+				return slices.DeleteFunc(g.Footprint(0, 0), func(x rt.Range) bool { return x.Base == g.Index })
+			})
+			before := snapshot(bs)
+			call(t, &set.Blend, &g)
+			after := snapshot(bs)
+			pointAt(bs, before)
+			generic.Blend.Fn(&g)
+			for i := range bs {
+				for j, want := range before[i] {
+					requireClose(t, want, after[i][j], 1e-5, fmt.Sprintf("%s buffer %d element %d with %+v", set.Blend.Name, i, j, g))
+				}
+			}
+			a.free()
+		}
+	})
+}
+
 func TestTransposeKernel(t *testing.T) {
 	generic := rt.GenericSet()
 	eachTier(t, func(t *testing.T, set *rt.Set) {

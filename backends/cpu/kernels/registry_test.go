@@ -9,7 +9,7 @@ import (
 )
 
 // grammar is codegen/spec's grammar of kernel names.
-var grammar = regexp.MustCompile(`^((gemm|planes)_f32_\d+x\d+|vec_[a-z]+_f32|reduce_[a-z]+_f32|(depthwise|maxpool|sumpool|transpose|winoin|winoout)_f32)_[a-z0-9]+$`)
+var grammar = regexp.MustCompile(`^((gemm|planes)_f32_\d+x\d+|vec_[a-z]+_f32|reduce_[a-z]+_f32|(depthwise|maxpool|sumpool|blend|transpose|winoin|winoout)_f32)_[a-z0-9]+$`)
 
 func TestEveryTierIsWhole(t *testing.T) {
 	for tier, set := range sets() {
@@ -45,6 +45,7 @@ func TestEveryTierIsWhole(t *testing.T) {
 		for _, k := range []rt.Kernel[rt.TapArgs]{set.Depthwise, set.MaxPool, set.SumPool} {
 			check(k.Name, k.Fn == nil)
 		}
+		check(set.Blend.Name, set.Blend.Fn == nil)
 		check(set.WinoIn.Name, set.WinoIn.Fn == nil)
 		check(set.WinoOut.Name, set.WinoOut.Fn == nil)
 		check(set.Transpose.Name, set.Transpose.Fn == nil)

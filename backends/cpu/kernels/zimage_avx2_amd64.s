@@ -649,6 +649,48 @@ done:
 	VZEROUPPER
 	RET
 
+// func blend_f32_avx2(args *byte)
+// Requires: AVX, FMA3
+TEXT ·blend_f32_avx2(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 16(AX), BX
+	MOVQ 24(AX), SI
+	MOVQ 32(AX), DI
+	MOVQ 40(AX), AX
+
+pixel:
+	MOVLQSX      (SI), R9
+	SHLQ         $0x06, R9
+	VBROADCASTSS (BX), Y0
+	VMULPS       (CX)(R9*1), Y0, Y1
+	VMULPS       32(CX)(R9*1), Y0, Y0
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, BX
+	MOVQ         DI, R8
+
+tap:
+	DECQ         R8
+	JEQ          store
+	MOVLQSX      (SI), R9
+	SHLQ         $0x06, R9
+	VBROADCASTSS (BX), Y2
+	VFMADD231PS  (CX)(R9*1), Y2, Y1
+	VFMADD231PS  32(CX)(R9*1), Y2, Y0
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, BX
+	JMP          tap
+
+store:
+	VMOVUPS Y1, (DX)
+	VMOVUPS Y0, 32(DX)
+	ADDQ    $0x40, DX
+	DECQ    AX
+	JNE     pixel
+	VZEROUPPER
+	RET
+
 // func transpose_f32_avx2(args *byte)
 // Requires: AVX
 TEXT ·transpose_f32_avx2(SB), NOSPLIT, $0-8

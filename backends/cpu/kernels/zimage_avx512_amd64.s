@@ -786,6 +786,45 @@ done:
 	VZEROUPPER
 	RET
 
+// func blend_f32_avx512(args *byte)
+// Requires: AVX, AVX512F
+TEXT ·blend_f32_avx512(SB), NOSPLIT, $0-8
+	MOVQ args+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 8(AX), DX
+	MOVQ 16(AX), BX
+	MOVQ 24(AX), SI
+	MOVQ 32(AX), DI
+	MOVQ 40(AX), AX
+
+pixel:
+	MOVLQSX      (SI), R9
+	SHLQ         $0x06, R9
+	VBROADCASTSS (BX), Z0
+	VMULPS       (CX)(R9*1), Z0, Z0
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, BX
+	MOVQ         DI, R8
+
+tap:
+	DECQ         R8
+	JEQ          store
+	MOVLQSX      (SI), R9
+	SHLQ         $0x06, R9
+	VBROADCASTSS (BX), Z1
+	VFMADD231PS  (CX)(R9*1), Z1, Z0
+	ADDQ         $0x04, SI
+	ADDQ         $0x04, BX
+	JMP          tap
+
+store:
+	VMOVUPS Z0, (DX)
+	ADDQ    $0x40, DX
+	DECQ    AX
+	JNE     pixel
+	VZEROUPPER
+	RET
+
 // func winoin_f32_avx512(args *byte)
 // Requires: AVX, AVX512F
 TEXT ·winoin_f32_avx512(SB), NOSPLIT, $0-8

@@ -135,6 +135,36 @@ store:
 	BNE pixel
 	RET
 
+// func blend_f32_neon(args *rt.BlendArgs)
+TEXT ·blend_f32_neon(SB), NOSPLIT, $64-8
+	MOVD args+0(FP), R0
+	MOVD 0(R0), R1
+	MOVD 8(R0), R2
+	MOVD 16(R0), R3
+	MOVD 24(R0), R4
+	MOVD 40(R0), R5
+pixel:
+	MOVD 32(R0), R6
+	VEOR V0.B16, V0.B16, V0.B16
+	VEOR V1.B16, V1.B16, V1.B16
+	VEOR V2.B16, V2.B16, V2.B16
+	VEOR V3.B16, V3.B16, V3.B16
+tap:
+	MOVW.P 4(R4), R7
+	ADD R7<<6, R1, R8
+	VLD1 (R8), [V4.S4, V5.S4, V6.S4, V7.S4]
+	VLD1R.P 4(R3), [V16.S4]
+	VFMLA V16.S4, V4.S4, V0.S4
+	VFMLA V16.S4, V5.S4, V1.S4
+	VFMLA V16.S4, V6.S4, V2.S4
+	VFMLA V16.S4, V7.S4, V3.S4
+	SUBS $1, R6, R6
+	BNE tap
+	VST1.P [V0.S4, V1.S4, V2.S4, V3.S4], 64(R2)
+	SUBS $1, R5, R5
+	BNE pixel
+	RET
+
 // func winoin_f32_neon(args *rt.WinoArgs)
 TEXT ·winoin_f32_neon(SB), NOSPLIT, $64-8
 	MOVD args+0(FP), R0

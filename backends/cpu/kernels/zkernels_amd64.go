@@ -53,6 +53,9 @@ func maxpool_f32_avx2(args *rt.TapArgs)
 func sumpool_f32_avx2(args *rt.TapArgs)
 
 //go:noescape
+func blend_f32_avx2(args *rt.BlendArgs)
+
+//go:noescape
 func transpose_f32_avx2(args *rt.TransposeArgs)
 
 //go:noescape
@@ -311,6 +314,9 @@ func maxpool_f32_avx512(args *rt.TapArgs)
 func sumpool_f32_avx512(args *rt.TapArgs)
 
 //go:noescape
+func blend_f32_avx512(args *rt.BlendArgs)
+
+//go:noescape
 func winoin_f32_avx512(args *rt.WinoArgs)
 
 //go:noescape
@@ -444,6 +450,7 @@ var archTiers = []archTier{
 		s.Depthwise = rt.Kernel[rt.TapArgs]{Name: "depthwise_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: depthwise_f32_avx2}
 		s.MaxPool = rt.Kernel[rt.TapArgs]{Name: "maxpool_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: maxpool_f32_avx2}
 		s.SumPool = rt.Kernel[rt.TapArgs]{Name: "sumpool_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: sumpool_f32_avx2}
+		s.Blend = rt.Kernel[rt.BlendArgs]{Name: "blend_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: blend_f32_avx2}
 		s.Transpose = rt.Kernel[rt.TransposeArgs]{Name: "transpose_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: transpose_f32_avx2}
 		s.WinoIn = rt.Kernel[rt.WinoArgs]{Name: "winoin_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: winoin_f32_avx2}
 		s.WinoOut = rt.Kernel[rt.WinoArgs]{Name: "winoout_f32_avx2", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: winoout_f32_avx2}
@@ -510,6 +517,7 @@ var archTiers = []archTier{
 		s.Depthwise = rt.Kernel[rt.TapArgs]{Name: "depthwise_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: depthwise_f32_avx512}
 		s.MaxPool = rt.Kernel[rt.TapArgs]{Name: "maxpool_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: maxpool_f32_avx512}
 		s.SumPool = rt.Kernel[rt.TapArgs]{Name: "sumpool_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: sumpool_f32_avx512}
+		s.Blend = rt.Kernel[rt.BlendArgs]{Name: "blend_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: blend_f32_avx512}
 		s.WinoIn = rt.Kernel[rt.WinoArgs]{Name: "winoin_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: winoin_f32_avx512}
 		s.WinoOut = rt.Kernel[rt.WinoArgs]{Name: "winoout_f32_avx512", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: winoout_f32_avx512}
 		s.Vec[0] = rt.Kernel[rt.VecArgs]{Name: "vec_copy_f32_avx512", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_copy_f32_avx512}

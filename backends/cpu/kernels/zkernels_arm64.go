@@ -38,6 +38,9 @@ func maxpool_f32_neon(args *rt.TapArgs)
 func sumpool_f32_neon(args *rt.TapArgs)
 
 //go:noescape
+func blend_f32_neon(args *rt.BlendArgs)
+
+//go:noescape
 func winoin_f32_neon(args *rt.WinoArgs)
 
 //go:noescape
@@ -171,6 +174,7 @@ var archTiers = []archTier{
 		s.Depthwise = rt.Kernel[rt.TapArgs]{Name: "depthwise_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: depthwise_f32_neon}
 		s.MaxPool = rt.Kernel[rt.TapArgs]{Name: "maxpool_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: maxpool_f32_neon}
 		s.SumPool = rt.Kernel[rt.TapArgs]{Name: "sumpool_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: sumpool_f32_neon}
+		s.Blend = rt.Kernel[rt.BlendArgs]{Name: "blend_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: blend_f32_neon}
 		s.WinoIn = rt.Kernel[rt.WinoArgs]{Name: "winoin_f32_neon", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: winoin_f32_neon}
 		s.WinoOut = rt.Kernel[rt.WinoArgs]{Name: "winoout_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: winoout_f32_neon}
 		s.Vec[0] = rt.Kernel[rt.VecArgs]{Name: "vec_copy_f32_neon", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: vec_copy_f32_neon}

@@ -87,6 +87,18 @@ type TapArgs struct {
 	Scale  float32
 }
 
+// BlendArgs are the arguments of the "blend" family, pixels of 16 channels as weighted sums of others: for pixels p < N
+//
+//	C[p] = sum over t < Taps of W[p·Taps+t] · X[Index[p·Taps+t]]
+type BlendArgs struct {
+	X     uintptr // pixel i at X + i·64
+	C     uintptr // pixel p at C + p·64
+	W     uintptr // [N][Taps]float32
+	Index uintptr // [N][Taps]int32
+	Taps  int64   // at least 1
+	N     int64   // at least 1
+}
+
 // VecArgs are the arguments of the "vec" family: Dst[i] = op(X[i], Y[i], Z[i]) for i < N. An operand's step is the bytes to
 // move after 16 elements: 64 for a vector, 0 for 16 values used over and over (a scalar spread to 16 lanes, or one value a
 // channel of an NCHWc block). Dst may be one of the operands; otherwise they must not overlap.
@@ -138,6 +150,7 @@ type Args struct {
 	Gemm      GemmArgs
 	Planes    PlanesArgs
 	Tap       TapArgs
+	Blend     BlendArgs
 	Vec       VecArgs
 	Reduce    ReduceArgs
 	Transpose TransposeArgs
@@ -261,6 +274,20 @@ func (g *TapArgs) footprint(out []Range, _, _ int) []Range {
 		out = append(out, span(g.Steps, 8*len(steps), false))
 	}
 	return append(out, span(g.C, int(g.N)*laneBytes, true))
+}
+
+// Footprint is the memory that a kernel touches when called with g; the two numbers are not used.
+func (g *BlendArgs) Footprint(a, b int) []Range { return g.footprint(nil, a, b) }
+
+func (g *BlendArgs) footprint(out []Range, _, _ int) []Range {
+	n := int(g.N * g.Taps)
+	index := int32s(g.Index, n)
+	lo, hi := index[0], index[0]
+	for _, i := range index {
+		lo, hi = min(lo, i), max(hi, i)
+	}
+	return append(out, span(at(g.X, int(lo)*laneBytes), int(hi-lo+1)*laneBytes, false), span(g.C, int(g.N)*laneBytes, true),
+		span(g.W, 4*n, false), span(g.Index, 4*n, false))
 }
 
 // Footprint is the memory that a kernel with the given number of operands touches when called with g.

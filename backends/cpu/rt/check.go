@@ -28,6 +28,7 @@ func NewCheck(real *Set) *Check {
 	for _, k := range []*Kernel[TapArgs]{&s.Depthwise, &s.MaxPool, &s.SumPool} {
 		guard(c, k, (*TapArgs).footprint)
 	}
+	guard(c, &s.Blend, (*BlendArgs).footprint)
 	for i := range s.Vec {
 		guard(c, &s.Vec[i], (*VecArgs).footprint)
 	}

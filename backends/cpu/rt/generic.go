@@ -13,6 +13,7 @@ func GenericSet() *Set {
 		Depthwise: Kernel[TapArgs]{Name: "depthwise_f32_generic", Fn: genericDepthwise},
 		MaxPool:   Kernel[TapArgs]{Name: "maxpool_f32_generic", Fn: genericMaxPool},
 		SumPool:   Kernel[TapArgs]{Name: "sumpool_f32_generic", Fn: genericSumPool},
+		Blend:     Kernel[BlendArgs]{Name: "blend_f32_generic", Fn: genericBlend},
 		Transpose: Kernel[TransposeArgs]{Name: "transpose_f32_generic", Fn: genericTranspose},
 		WinoIn:    Kernel[WinoArgs]{Name: "winoin_f32_generic", Fn: genericWinoIn},
 		WinoOut:   Kernel[WinoArgs]{Name: "winoout_f32_generic", Tile: [2]int{1, 0}, Fn: genericWinoOut},
@@ -157,6 +158,21 @@ func genericSumPool(g *TapArgs) {
 		for j := range c {
 			c[j] = acc[j] * g.Scale
 		}
+	}
+}
+
+func genericBlend(g *BlendArgs) {
+	taps := int(g.Taps)
+	weights, index := floats(g.W, int(g.N)*taps), int32s(g.Index, int(g.N)*taps)
+	for p := range int(g.N) {
+		var acc [Lanes]float32
+		for t := p * taps; t < (p+1)*taps; t++ {
+			w := weights[t]
+			for j, x := range lanes(at(g.X, int(index[t])*laneBytes)) {
+				acc[j] += x * w
+			}
+		}
+		*lanes(at(g.C, p*laneBytes)) = acc
 	}
 }
 

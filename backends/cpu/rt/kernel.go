@@ -21,6 +21,7 @@ type Set struct {
 	Depthwise Kernel[TapArgs]
 	MaxPool   Kernel[TapArgs]
 	SumPool   Kernel[TapArgs]
+	Blend     Kernel[BlendArgs]
 	Vec       [NumVecOps]Kernel[VecArgs]
 	Reduce    [NumReduceOps]Kernel[ReduceArgs]
 	Transpose Kernel[TransposeArgs]

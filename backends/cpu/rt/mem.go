@@ -91,6 +91,14 @@ func float(a uintptr) *float32 { return (*float32)(pointer(a)) }
 // lanes views 16 float32 values at a.
 func lanes(a uintptr) *[Lanes]float32 { return (*[Lanes]float32)(pointer(a)) }
 
+// int32s views n int32 values at a.
+func int32s(a uintptr, n int) []int32 {
+	if n <= 0 {
+		return nil
+	}
+	return unsafe.Slice((*int32)(pointer(a)), n)
+}
+
 // ints views n int64 values at a.
 func ints(a uintptr, n int) []int64 {
 	if n <= 0 {

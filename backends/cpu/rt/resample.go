@@ -89,23 +89,13 @@ func (o *Resample) row(row int, s *Scratch) {
 		for i := range y {
 			y[i] = in[index[2*i]]*w[2*i] + in[index[2*i+1]]*w[2*i+1]
 		}
-	case o.Inner == Lanes && o.Columns.K == 2:
-		o.blendBlocks(addr(unsafe.Pointer(unsafe.SliceData(y))), src)
+	case o.Inner == Lanes:
+		g := &s.Args.Blend
+		*g = BlendArgs{X: src, C: at(addr(o.Y), row*o.OW*laneBytes), W: addr(unsafe.Pointer(unsafe.SliceData(o.Columns.Weights))),
+			Index: addr(unsafe.Pointer(unsafe.SliceData(o.Columns.Index))), Taps: int64(o.Columns.K), N: int64(o.OW)}
+		o.Set.Blend.Fn(g)
 	default:
 		o.mixColumns(y, in)
-	}
-}
-
-// blendBlocks is mixColumns for two neighbours in NCHWc16.
-func (o *Resample) blendBlocks(y, x uintptr) {
-	w, index := o.Columns.Weights, o.Columns.Index
-	for i := range o.OW {
-		a, b, d := lanes(at(x, int(index[2*i])*laneBytes)), lanes(at(x, int(index[2*i+1])*laneBytes)), lanes(y)
-		u, v := w[2*i], w[2*i+1]
-		for l := range d {
-			d[l] = a[l]*u + b[l]*v
-		}
-		y = at(y, laneBytes)
 	}
 }
 
@@ -132,6 +122,17 @@ func pickColumns(y, in []float32, index []int32, inner int) {
 				y[i] = 0
 			} else {
 				y[i] = in[p]
+			}
+		}
+		return
+	}
+	if inner == Lanes {
+		for i, p := range index {
+			d := (*[Lanes]float32)(y[i*Lanes:])
+			if p < 0 {
+				*d = [Lanes]float32{}
+			} else {
+				*d = [Lanes]float32(in[int(p)*Lanes:])
 			}
 		}
 		return
