@@ -129,6 +129,8 @@ var onlyFrom = []struct {
 	{module + "/internal/ptxtest", nil, "it is a part of tests"},
 	{module + "/frontend/onnxgo/...", []string{"frontend/onnxgo/..."}, "it brings onnx-go along"},
 	{"github.com/ebitengine/purego/...", []string{"backends/tensorrt/..."}, "one backend loads foreign libraries"},
+	{"github.com/tetratelabs/wazero/...", []string{"internal/graphviz"}, "one package draws with Graphviz"},
+	{"github.com/goccy/go-graphviz/...", nil, "it compiles Graphviz whenever a program starts: internal/graphviz takes what it is built of"},
 	{"github.com/stretchr/testify/...", []string{"internal/testenv", "internal/digitstest"}, "it belongs to tests"},
 }
 

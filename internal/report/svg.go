@@ -1,103 +1,97 @@
 package report
 
 import (
-	"bufio"
+	"bytes"
+	"context"
 	"fmt"
-	"html"
 	"io"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/hone-ml/hone/internal/graphviz"
 )
 
-// fills are the colours of kinds, the same in the page, in SVG and in DOT.
+// fills are the colours of kinds, the same in the page, in SVG and in DOT; white
+// text on them has a contrast of 4.5 and more.
 var fills = map[string]string{
-	"product": "#4c78a8", "norm": "#54a24b", "activation": "#e4813a", "shape": "#8d8d8d", "pool": "#b279a2",
-	"quantize": "#c9a227", "control": "#d1495b", "port": "#2f3a4a", "other": "#5f9ea0",
+	"product": "#3f6d9e", "norm": "#3d7d36", "activation": "#b25a12", "shape": "#6c6c6c", "pool": "#8f5a85",
+	"quantize": "#876c00", "control": "#bb3449", "port": "#2f3a4a", "other": "#3f777a",
 }
 
-// bounds returns the size of the drawing.
-func (g *Graph) bounds() (w, h int) {
-	for _, p := range g.At {
-		w, h = max(w, p.X), max(h, p.Y)
+// WriteSVG draws the graph with Graphviz; a context that ends stops it.
+func (g *Graph) WriteSVG(ctx context.Context, w io.Writer) error {
+	var dot bytes.Buffer
+	if err := g.WriteDOT(&dot); err != nil {
+		return err
 	}
-	return w + nodeWidth, h + nodeHeight
+	return graphviz.SVG(ctx, w, dot.Bytes())
 }
 
-// path returns an edge as an SVG path: straight down through its lanes, from
-// one to the next within the gap between layers; in a bow where it has none.
-func (g *Graph) path(e [2]int) string {
-	a, b := g.At[e[0]], g.At[e[1]]
-	y, end := a.Y+nodeHeight/2, b.Y-nodeHeight/2
-	lanes := g.Lanes[e[0]]
-	if end-y > gapY && len(lanes) == 0 {
-		side := max(a.X, b.X) + nodeWidth
-		return fmt.Sprintf("M%d %dC%d %d %d %d %d %d", a.X, y, side, y+gapY, side, end-gapY, b.X, end)
-	}
-	path, x := fmt.Sprintf("M%d %d", a.X, y), a.X
-	for _, lane := range append(slices.Clone(lanes[:min(len(lanes), (end-y)/stepY)]), b.X) {
-		if lane != x {
-			path += fmt.Sprintf("V%dC%d %d %d %d %d %d", y, x, y+gapY/2, lane, y+gapY/2, lane, y+gapY)
-		}
-		x, y = lane, y+stepY
-	}
-	return path + fmt.Sprintf("V%d", end)
-}
+// Graphviz takes ever longer for edges that pass many layers: those of 28
+// transformer blocks that all read one mask, 2,000 nodes, take more than
+// five minutes. So an edge that would pass more than farLayers is not drawn: what it
+// brings is named above its reader, the first farNames of it.
+const farLayers, farNames = 32, 6
 
-// WriteSVG writes the graph as a picture of its own.
-func (g *Graph) WriteSVG(w io.Writer) error {
-	b := bufio.NewWriter(w)
-	width, height := g.bounds()
-	fmt.Fprintf(b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", width, height, width, height)
-	fmt.Fprintln(b, `<rect width="100%" height="100%" fill="#fff"/>`)
-	for _, e := range g.Edges {
-		fmt.Fprintf(b, `<path d="%s" fill="none" stroke="#9aa4b2"/>`+"\n", g.path(e))
-	}
-	for i, n := range g.Nodes {
-		p := g.At[i]
-		fmt.Fprintf(b, `<g><title>%s</title><rect x="%d" y="%d" width="%d" height="%d" rx="5" fill="%s"/>`, html.EscapeString(n.summary()),
-			p.X-nodeWidth/2, p.Y-nodeHeight/2, nodeWidth, nodeHeight, fills[n.Kind])
-		for k, line := range []string{shorten(n.Op, 22), shorten(n.label(), 30), clip(n.typ(), 30)} {
-			size, weight := 9.5, "normal"
-			if k == 0 {
-				size, weight = 13, "bold"
-			}
-			fmt.Fprintf(b, `<text x="%d" y="%d" fill="#fff" text-anchor="middle" font-size="%g" font-weight="%s">%s</text>`, p.X, p.Y-7+13*k, size, weight, html.EscapeString(line))
-		}
-		fmt.Fprintln(b, "</g>")
-	}
-	fmt.Fprintln(b, "</svg>")
-	return b.Flush()
-}
+// slowNodes is where the layout is told to try less hard: to look less for
+// fewer crossings, and to end the search for the best places early.
+const slowNodes = 500
 
 // WriteDOT writes the graph in Graphviz's language.
 func (g *Graph) WriteDOT(w io.Writer) error {
-	b := bufio.NewWriter(w)
-	fmt.Fprintln(b, "digraph model {\n  node [shape=box style=\"filled,rounded\" fontname=sans fontcolor=white]")
+	var b bytes.Buffer
+	b.WriteString("digraph model {\n  graph [nodesep=0.2 ranksep=0.35")
+	if len(g.Nodes) > slowNodes {
+		b.WriteString(" mclimit=0.01 nslimit=0.1")
+	}
+	b.WriteString("]\n  node [shape=box style=\"filled,rounded\" penwidth=0 fontname=Helvetica fontsize=11 fontcolor=white margin=\"0.2,0.06\"]\n" +
+		"  edge [color=\"#7d8896\" arrowsize=0.6]\n")
 	for i, n := range g.Nodes {
-		fmt.Fprintf(b, "  n%d [label=%s tooltip=%s fillcolor=%q]\n", i, quote(n.Op+"\n"+shorten(n.label(), 40)), quote(n.summary()), fills[n.Kind])
+		label := []string{n.Op, shorten(n.label(), 40), clip(n.typ(), 40)}
+		fmt.Fprintf(&b, "  n%d [label=%s tooltip=%s fillcolor=%q]\n", i, quote(label...), quote(n.summary()...), fills[n.Kind])
 	}
+	layer, _ := g.layers()
+	far := make([][]string, len(g.Nodes)) // by reader
 	for _, e := range g.Edges {
-		fmt.Fprintf(b, "  n%d -> n%d\n", e[0], e[1])
+		if layer[e[1]]-layer[e[0]] > farLayers {
+			far[e[1]] = append(far[e[1]], shorten(g.Nodes[e[0]].label(), 40))
+			continue
+		}
+		fmt.Fprintf(&b, "  n%d -> n%d\n", e[0], e[1])
 	}
-	fmt.Fprintln(b, "}")
-	return b.Flush()
+	for i, names := range far {
+		if len(names) == 0 {
+			continue
+		}
+		if more := len(names) - farNames; more > 0 {
+			names = append(names[:farNames], fmt.Sprintf("and %d more", more))
+		}
+		fmt.Fprintf(&b, "  far%d [label=%s shape=plaintext style=\"\" fontcolor=\"#3a4450\"]\n  far%d -> n%d [style=dashed]\n", i, quote(names...), i, i)
+	}
+	b.WriteString("}\n")
+	_, err := w.Write(b.Bytes())
+	return err
 }
 
-// quote writes a string as DOT does: only quotes, backslashes and line ends
-// are special.
-func quote(s string) string {
-	out := []byte{'"'}
-	for i := range len(s) {
-		switch c := s[i]; c {
-		case '"', '\\':
-			out = append(out, '\\', c)
-		case '\n':
-			out = append(out, '\\', 'n')
-		default:
-			out = append(out, c)
+// quote writes lines as one string of DOT, in which quotes end the string,
+// backslashes begin sequences and ampersands names of characters.
+func quote(lines ...string) string {
+	var out []string
+	for _, l := range lines {
+		if l == "" {
+			continue
 		}
+		l = strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, strings.ToValidUTF8(l, "?"))
+		out = append(out, strings.NewReplacer(`"`, `\"`, `\`, `\\`, "&", "&amp;").Replace(l))
 	}
-	return string(append(out, '"'))
+	return `"` + strings.Join(out, `\n`) + `"`
 }
 
 // label is what a node shows below its operator: its value's name.
@@ -116,12 +110,12 @@ func (n *Node) typ() string {
 	return ""
 }
 
-func (n *Node) summary() string {
-	s := n.Op + " " + strconv.Quote(n.ID)
+func (n *Node) summary() []string {
+	lines := []string{n.Op + " " + strconv.Quote(n.ID)}
 	for _, p := range n.Out {
-		s += "\n" + p.Type
+		lines = append(lines, p.Type)
 	}
-	return s
+	return lines
 }
 
 // shorten keeps the end of a long name, which tells names of one model apart.

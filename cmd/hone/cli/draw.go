@@ -35,7 +35,10 @@ func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model) error {
 		path string
 		draw func(io.Writer) error
 	}{
-		{d.svg, func(w io.Writer) error { return report.Draw(m.Module()).WriteSVG(w) }},
+		{d.svg, func(w io.Writer) error {
+			a.work.at("drawing with Graphviz")
+			return report.Draw(m.Module()).WriteSVG(cmd.Context(), w)
+		}},
 		{d.dot, func(w io.Writer) error { return report.Draw(m.Module()).WriteDOT(w) }},
 		{d.html, func(w io.Writer) error { return d.page(cmd, a, m, w) }},
 	}
