@@ -34,6 +34,7 @@ func Pipeline() *passes.Pipeline {
 	return passes.NewPipeline(
 		passes.Func("expand-gemm", each(expandGemm)),
 		passes.Func("pool-means", each(poolMean)),
+		passes.Func("spread-transposed", each(spreadTransposed)),
 		passes.Func("round-in-float", each(roundInFloat)),
 		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),

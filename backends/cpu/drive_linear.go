@@ -40,12 +40,7 @@ func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 	if xp.shape[0] != yp.shape[0] || yp.shape[1] != g.outs || xp.shape[1] != g.ins*g.group {
 		return nil, fmt.Errorf("%d of %v channels do not fit %v", g.ins*g.group, xp.shape, yp.shape)
 	}
-	post, err := b.post(e, func(v *ir.Value) (rt.Operand, error) {
-		if planes {
-			return b.planesOperand(v, yp)
-		}
-		return b.operand(v, yp, true)
-	})
+	post, err := b.post(e, func(v *ir.Value) (rt.Operand, error) { return b.pixelOperand(v, yp, !planes) })
 	if err != nil {
 		return nil, err
 	}
@@ -81,23 +76,6 @@ func (b *binder) conv(op *ir.Op, operand func(int) *ir.Value, e epilogue) ([]rt.
 	return one(c.Work())
 }
 
-// planesOperand describes v as it is read over images, channels and pixels of
-// a row-major y.
-func (b *binder) planesOperand(v *ir.Value, y *place) (rt.Operand, error) {
-	o, err := b.operand(v, y, false)
-	if err != nil {
-		return o, err
-	}
-	st := o.Strides
-	if len(st) == 4 {
-		if st[2] != st[3]*y.shape[3] && y.shape[2] != 1 {
-			return o, fmt.Errorf("an operand of shape %v does not fit the epilogue", b.places[v].shape)
-		}
-		st = append(st[:2], st[3])
-	}
-	return rt.Operand{Ptr: o.Ptr, Strides: st}, nil
-}
-
 // depthwiseResidual adds a residual behind a depthwise convolution by a
 // program.
 func (b *binder) depthwiseResidual(win rt.Window, g *geometry, x, w, bias, y *ir.Value, e epilogue) ([]rt.Work, error) {
@@ -108,7 +86,7 @@ func (b *binder) depthwiseResidual(win rt.Window, g *geometry, x, w, bias, y *ir
 		r = p.param(rt.OpClamp, e.lo, e.hi, r)
 	}
 	yp := b.places[y]
-	post, err := b.post(epilogue{prog: p.finish(r), inputs: p.inputs}, func(v *ir.Value) (rt.Operand, error) { return b.operand(v, yp, true) })
+	post, err := b.post(epilogue{prog: p.finish(r), inputs: p.inputs}, func(v *ir.Value) (rt.Operand, error) { return b.pixelOperand(v, yp, true) })
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
@@ -145,8 +146,8 @@ func (b *binder) pointwise(y *ir.Value, prog *rt.Program, inputs []*ir.Value) ([
 	blocked := yp.layout == ir.C16
 	m.Dims = yp.shape
 	if blocked {
-		n, c, px := blockedDims(yp.shape)
-		m.Dims = []int{n, blocks(c), px, rt.Lanes}
+		m.Dims = append(slices.Clone(yp.shape), rt.Lanes)
+		m.Dims[1] = blocks(yp.shape[1])
 	}
 	for _, v := range inputs {
 		o, err := b.operand(v, yp, blocked)
@@ -198,7 +199,8 @@ func keepsZero(p *rt.Program) bool {
 	return zero[p.Out[0]]
 }
 
-// operand describes v as it is read over the iteration space of y.
+// operand describes v as it is read over the iteration space of y: its dims,
+// or where y is blocked those with blocks for channels, and lanes.
 func (b *binder) operand(v *ir.Value, y *place, blocked bool) (rt.Operand, error) {
 	p := b.places[v]
 	if !blocked {
@@ -207,20 +209,20 @@ func (b *binder) operand(v *ir.Value, y *place, blocked bool) (rt.Operand, error
 		}
 		return rt.Operand{Ptr: b.ptr(v), Strides: broadcastStrides(p.shape, y.shape)}, nil
 	}
-	_, c, px := blockedDims(y.shape)
+	c, r := y.shape[1], len(y.shape)
 	if p.layout == ir.C16 {
-		_, pc, ppx := blockedDims(p.shape)
-		st := []int{blocks(pc) * ppx * rt.Lanes, ppx * rt.Lanes, rt.Lanes, 1}
-		if ppx != px {
-			st[2] = 0
-		}
-		if p.shape[0] != y.shape[0] {
-			st[0] = 0
-		}
-		if pc != c {
+		if len(p.shape) != r || p.shape[1] != c {
 			return rt.Operand{}, fmt.Errorf("channels differ")
 		}
-		return rt.Operand{Ptr: b.ptr(v), Strides: st}, nil
+		st := broadcastStrides(p.shape, y.shape)
+		for i := range st[2:] {
+			st[2+i] *= rt.Lanes
+		}
+		_, _, px := blockedDims(p.shape)
+		if st[1] = px * rt.Lanes; p.shape[0] != 1 {
+			st[0] = blocks(c) * st[1]
+		}
+		return rt.Operand{Ptr: b.ptr(v), Strides: append(st, 1)}, nil
 	}
 	n := 1
 	for _, d := range p.shape {
@@ -228,9 +230,11 @@ func (b *binder) operand(v *ir.Value, y *place, blocked bool) (rt.Operand, error
 	}
 	switch n {
 	case 1:
-		return rt.Operand{Ptr: b.ptr(v), Strides: make([]int, 4)}, nil
+		return rt.Operand{Ptr: b.ptr(v), Strides: make([]int, r+1)}, nil
 	case c:
-		return rt.Operand{Ptr: b.paddedVector(v, c), Strides: []int{0, rt.Lanes, 0, 1}}, nil
+		st := make([]int, r+1)
+		st[1], st[r] = rt.Lanes, 1
+		return rt.Operand{Ptr: b.paddedVector(v, c), Strides: st}, nil
 	}
 	return rt.Operand{}, fmt.Errorf("an operand of shape %v is no vector of %d channels", p.shape, c)
 }
@@ -257,6 +261,22 @@ func broadcastStrides(shape, over []int) []int {
 		}
 	}
 	return st
+}
+
+// pixelOperand is operand over images, channels and pixels, and lanes where y
+// is blocked: the space of a convolution's epilogue.
+func (b *binder) pixelOperand(v *ir.Value, y *place, blocked bool) (rt.Operand, error) {
+	o, err := b.operand(v, y, blocked)
+	if err != nil {
+		return o, err
+	}
+	if st := o.Strides; len(y.shape) == 4 {
+		if st[2] != st[3]*y.shape[3] && y.shape[2] != 1 {
+			return o, fmt.Errorf("an operand of shape %v does not fit the epilogue", b.places[v].shape)
+		}
+		o.Strides = slices.Delete(st, 2, 3)
+	}
+	return o, nil
 }
 
 // post describes an epilogue's program over a driver's space: strides gives

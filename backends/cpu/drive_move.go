@@ -201,29 +201,46 @@ func bindConcat(b *binder, op *ir.Op) ([]rt.Work, error) {
 	return works, nil
 }
 
-// concatBlocks joins channels, all but the last operand whole blocks.
+// concatBlocks joins channels: whole blocks, which an operand that does not
+// begin with one takes lanes of.
 func (b *binder) concatBlocks(op *ir.Op) ([]rt.Work, error) {
 	y := op.Result(0)
 	n, c, px := blockedDims(b.shape(y))
+	size := px * rt.Lanes // values of a block
 	var works []rt.Work
 	at := 0
 	for _, x := range op.Operands() {
-		_, xc, _ := blockedDims(b.shape(x))
-		per := blocks(xc) * px * rt.Lanes
-		if b.places[x].layout != ir.C16 || at%rt.Lanes != 0 {
-			return nil, fmt.Errorf("operands are not whole blocks")
+		xn, xc, xpx := blockedDims(b.shape(x))
+		if b.places[x].layout != ir.C16 || xn != n || xpx != px || at+xc > c {
+			return nil, fmt.Errorf("operands do not fit the result")
 		}
-		if to := unsafe.Add(b.ptr(y), at*px*4); b.ptr(x) != to {
-			w, err := (&rt.Copy{
-				Set: b.kernels, Size: 4, Dims: []int{n, per}, Src: b.ptr(x), SrcStrides: []int{per, 1},
-				Dst: to, DstStrides: []int{blocks(c) * px * rt.Lanes, 1},
-			}).Work()
-			if err != nil {
-				return nil, err
-			}
-			works = append(works, w)
-		}
+		per, first := blocks(xc)*size, at
 		at += xc
+		if first%rt.Lanes == 0 {
+			if to := unsafe.Add(b.ptr(y), first*px*4); b.ptr(x) != to {
+				w, err := (&rt.Copy{
+					Set: b.kernels, Size: 4, Dims: []int{n, per}, Src: b.ptr(x), SrcStrides: []int{per, 1},
+					Dst: to, DstStrides: []int{blocks(c) * size, 1},
+				}).Work()
+				if err != nil {
+					return nil, err
+				}
+				works = append(works, w)
+			}
+			continue
+		}
+		for from := 0; from < xc; {
+			to := first + from
+			run := min(rt.Lanes-from%rt.Lanes, rt.Lanes-to%rt.Lanes, xc-from)
+			lanes := func(v *ir.Value, channel int) unsafe.Pointer {
+				return unsafe.Add(b.ptr(v), (channel/rt.Lanes*size+channel%rt.Lanes)*4)
+			}
+			works = append(works, rt.MoveLanes(n, px, run, lanes(x, from), per, lanes(y, to), blocks(c)*size))
+			from += run
+		}
+		if at == c && c%rt.Lanes != 0 {
+			works = append(works, rt.ZeroPadLanes(b.ptr(y), n, c, px))
+		}
 	}
 	return works, nil
 }

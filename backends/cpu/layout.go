@@ -250,6 +250,13 @@ func sameDims(a, b *ir.Value) bool {
 	return true
 }
 
+// spread reports whether v, read together with y block by block, can be
+// addressed by a program over all of y's dims: besides what is blockable, it
+// may repeat along pixels, or be found to have y's shape when sizes are known.
+func spread(v, y *ir.Value) bool {
+	return blockable(v, y) || v.Data() == nil && v.Type.Rank() == y.Type.Rank() && v.Type.Dims[0].Equal(y.Type.Dims[0]) && v.Type.Dims[1].Equal(y.Type.Dims[1])
+}
+
 // pointwiseOperand returns the layout in which a pointwise op on blocks reads
 // v: parameters stay as they are.
 func pointwiseOperand(v, y *ir.Value) ir.Layout {
@@ -268,7 +275,7 @@ func pointwiseLayouts(op *ir.Op, want []ir.Layout) ([]ir.Layout, bool) {
 		if v == nil {
 			continue
 		}
-		if !blockable(v, y) {
+		if !spread(v, y) {
 			return nil, false
 		}
 		want[i] = pointwiseOperand(v, y)
@@ -277,7 +284,8 @@ func pointwiseLayouts(op *ir.Op, want []ir.Layout) ([]ir.Layout, bool) {
 	return want, blocked
 }
 
-// concatLayouts lets a Concat of whole blocks work on them.
+// concatLayouts lets a Concat of channels work on blocks: whole ones, or those
+// that four lanes at a time fill.
 func concatLayouts(op *ir.Op, want []ir.Layout) ([]ir.Layout, bool) {
 	axis, _ := op.Attrs.Get("axis").(int64)
 	if r := int64(op.Result(0).Type.Rank()); axis < 0 {
@@ -286,7 +294,7 @@ func concatLayouts(op *ir.Op, want []ir.Layout) ([]ir.Layout, bool) {
 	blocked := false
 	for i, v := range op.Operands() {
 		if axis == 1 {
-			if n, ok := v.Type.Dims[1].Int(); !ok || n%rt.Lanes != 0 && i < op.NumOperands()-1 {
+			if n, ok := v.Type.Dims[1].Int(); !ok || n%4 != 0 && i < op.NumOperands()-1 {
 				return nil, false
 			}
 		}

@@ -166,3 +166,45 @@ func bindTransposed(b *binder, op *ir.Op) ([]rt.Work, error) {
 	}
 	return one(c.Work())
 }
+
+// spreadTransposed turns a ConvTranspose whose strides are its filter's size,
+// and of which few channels come out, into a Conv for all places of the filter
+// and a DepthToSpace: blocks of channels would be mostly padding.
+func spreadTransposed(c *passes.Context, op *ir.Op) (bool, error) {
+	if op.Name != "ConvTranspose" || op.Operand(1) == nil || op.Operand(1).Data() == nil {
+		return false, nil
+	}
+	g, extra, ok := transposedGeometry(op)
+	if !ok || g.kernel != g.strides || g.strides[0] != g.strides[1] || g.pads != [4]int{} || extra != [2]int{} || g.weights() > rt.Lanes*g.ins {
+		return false, nil
+	}
+	w, err := op.Operand(1).Data().Tensor()
+	if err != nil {
+		return false, err
+	}
+	places := g.kernel[0] * g.kernel[1]
+	weights := tensor.New(tensor.Float32, g.outs*places, g.ins, 1, 1)
+	for i, v := range tensor.Of[float32](w) { // [ins][outs][places]
+		tensor.Of[float32](weights)[i%(g.outs*places)*g.ins+i/(g.outs*places)] = v
+	}
+	operands := []*ir.Value{op.Operand(0), nil}
+	var bias *tensor.Tensor
+	if v := op.Operand(2); v != nil {
+		b, err := v.Data().Tensor()
+		if err != nil {
+			return false, err
+		}
+		bias = tensor.New(tensor.Float32, g.outs*places)
+		for i := range tensor.Of[float32](bias) {
+			tensor.Of[float32](bias)[i] = tensor.Of[float32](b)[i/places]
+		}
+	}
+	return c.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value {
+		operands[1] = r.Tensor(weights)
+		if bias != nil {
+			operands = append(operands, r.Tensor(bias))
+		}
+		y := r.Op("Conv", operands)
+		return []*ir.Value{r.Op("DepthToSpace", []*ir.Value{y}, ir.Attr{Name: "blocksize", Value: int64(g.strides[0])}, ir.Attr{Name: "mode", Value: "CRD"})}
+	})
+}

@@ -26,6 +26,7 @@
 //	GatherND       parts by position
 //	Scalars        elementwise operators on integers and truth values, in plain Go
 //	Reorder        NCHW or NHWC to NCHWc16 and back
+//	MoveLanes      lanes of NCHWc16 to others
 //	ZeroPadLanes   zeros in the lanes past C of NCHWc16
 //
 // Weights are packed once by PackGemmB, PackConv, PackConvImage, PackConvTranspose, PackPlanes, PackWinograd,

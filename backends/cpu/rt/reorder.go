@@ -97,3 +97,32 @@ func (o *Reorder) toRows(_ *Scratch, n, block, width int) {
 		x, y = at(x, laneBytes), at(y, o.C*4)
 	}
 }
+
+// MoveLanes copies count lanes of every pixel of a block of channels to lanes of another block, for n images: x and y are the
+// first lanes, stepX and stepY the values from one image to the next.
+func MoveLanes(n, pixels, count int, x unsafe.Pointer, stepX int, y unsafe.Pointer, stepY int) Work {
+	const most = 4 << 10 // pixels of a tile
+	parts := ceilDiv(pixels, most)
+	run := func(tile int, _ *Scratch) {
+		image, first := tile/parts, tile%parts*most
+		from, to := at(addr(x), (image*stepX+first*Lanes)*4), at(addr(y), (image*stepY+first*Lanes)*4)
+		for range min(most, pixels-first) {
+			switch count {
+			case 4:
+				*(*[4]float32)(pointer(to)) = *(*[4]float32)(pointer(from))
+			case 8:
+				*(*[8]float32)(pointer(to)) = *(*[8]float32)(pointer(from))
+			default:
+				copy(floats(to, count), floats(from, count))
+			}
+			from, to = at(from, laneBytes), at(to, laneBytes)
+		}
+	}
+	bytes := func(step int) int { return ((n-1)*step + (pixels-1)*Lanes + count) * 4 }
+	w := Work{Run: run, Moves: true}
+	if n > 0 && pixels > 0 {
+		w.Tiles = n * parts
+		w.Touches = []Range{span(addr(x), bytes(stepX), false), span(addr(y), bytes(stepY), true)}
+	}
+	return w
+}
