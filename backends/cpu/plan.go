@@ -40,6 +40,7 @@ type plan struct {
 type step struct {
 	op      *ir.Op
 	works   []rt.Work
+	choose  selection // plain Go selects elements
 	control control
 	eval    *interp.Program // where no driver computes the op
 	why     error           // why not
@@ -192,7 +193,9 @@ func (b *binder) link(arena rt.Mem) {
 				b.need = max(b.need, y.need)
 			}
 		} else if s.works, s.why = b.checked(check, op); s.why != nil {
-			s.works, s.eval = nil, interp.ForOp(op)
+			if s.works, s.choose = nil, selectionOf(op); s.choose == nil {
+				s.eval = interp.ForOp(op)
+			}
 		}
 		for _, w := range s.works {
 			b.need = max(b.need, w.Scratch)

@@ -150,6 +150,8 @@ func (p *plan) runStep(x *run, s *step) error {
 	switch {
 	case s.control != nil:
 		return p.runControl(x, s)
+	case s.choose != nil:
+		return p.choose(x, s)
 	case s.eval != nil:
 		return p.evaluate(x, s)
 	}

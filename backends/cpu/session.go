@@ -256,7 +256,7 @@ func (p *plan) allSteps() iter.Seq[*step] {
 
 // hasKernel reports whether op has one for some sizes at least.
 func hasKernel(op *ir.Op) bool {
-	return drivers[op.Name] != nil || op.Name == "Shape" || op.Name == "Size" || isControl(op) || aliases[op.Name] || isPointwise(op) || isScalars(op)
+	return drivers[op.Name] != nil || selectionOf(op) != nil || op.Name == "Shape" || op.Name == "Size" || isControl(op) || aliases[op.Name] || isPointwise(op) || isScalars(op)
 }
 
 // ArenaBytes returns the memory that values take for inputs of these shapes.
