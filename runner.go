@@ -2,6 +2,7 @@ package hone
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -39,14 +40,30 @@ func (m *Model) Reference(ctx context.Context, inputs map[string]*tensor.Tensor,
 
 // OutputDiff is how one output of a model differs from another model's.
 type OutputDiff struct {
-	Name string `json:"name"`
+	Name string
 	*compare.Diff
+}
+
+// MarshalJSON writes null for figures that are infinite, or no number.
+func (d OutputDiff) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Name string `json:"name"`
+		compare.Figures
+	}{d.Name, d.Figures()})
 }
 
 // LayerDiff is how one value inside of a model differs.
 type LayerDiff struct {
-	Origin string `json:"origin"`
+	Origin string
 	*compare.Diff
+}
+
+// MarshalJSON writes null for figures that are infinite, or no number.
+func (d LayerDiff) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Origin string `json:"origin"`
+		compare.Figures
+	}{d.Origin, d.Figures()})
 }
 
 // Report is the answer of Verify.
@@ -76,8 +93,8 @@ type VerifyOptions struct {
 	// Bound is the largest error allowed, relative to the largest element of
 	// the output; 0 means 1e-4.
 	Bound float64
-	// Layers compares the values inside as well. Both models then run on the
-	// interpreter.
+	// Layers compares the values inside as well. For these both models run on
+	// the interpreter, even where Session runs the second for its outputs.
 	Layers bool
 	// Session runs the second model; nil means the interpreter does.
 	Session *Session
@@ -103,10 +120,11 @@ func Verify(ctx context.Context, a, b *Model, inputs map[string]*tensor.Tensor, 
 		return nil, fmt.Errorf("the original: %w", err)
 	}
 	var got map[string]*tensor.Tensor
-	if opt.Session != nil && !opt.Layers {
-		got, err = opt.Session.Run(ctx, inputs)
-	} else {
+	if opt.Session == nil || opt.Layers {
 		got, err = b.Reference(ctx, inputs, compared)
+	}
+	if opt.Session != nil && err == nil {
+		got, err = opt.Session.Run(ctx, inputs)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the optimized model: %w", err)

@@ -12,16 +12,43 @@ import (
 
 // Diff says how a tensor differs from a reference of the same shape.
 type Diff struct {
-	Elements  int     `json:"elements"`
-	MaxAbs    float64 `json:"max_abs"`   // largest |got - want|
-	MaxRel    float64 `json:"max_rel"`   // MaxAbs over Scale
-	Scale     float64 `json:"scale"`     // largest |want|
-	SNR       float64 `json:"snr_db"`    // power of want over power of the difference, in dB; +Inf for equal tensors
-	Cosine    float64 `json:"cosine"`    // cosine of the angle between the two
-	Top1      float64 `json:"top1"`      // share of rows of the last axis with the same largest element
-	NaNs      int     `json:"nans"`      // elements that are NaN on one side only
-	Different int     `json:"different"` // elements that differ at all
-	WorstAt   int     `json:"worst_at"`  // index of the element with MaxAbs
+	Elements  int
+	MaxAbs    float64 // largest |got - want|
+	MaxRel    float64 // MaxAbs over Scale
+	Scale     float64 // largest |want|
+	SNR       float64 // power of want over power of the difference, in dB; +Inf for equal tensors
+	Cosine    float64 // cosine of the angle between the two
+	Top1      float64 // share of rows of the last axis with the same largest element
+	NaNs      int     // elements that are NaN on one side only
+	Different int     // elements that differ at all
+	WorstAt   int     // index of the element with MaxAbs
+}
+
+// Figures are those of a Diff for JSON: null stands for what it lacks, an
+// infinite number or none at all. An SNR of null where nothing is different is
+// infinite.
+type Figures struct {
+	Elements  int      `json:"elements"`
+	MaxAbs    *float64 `json:"max_abs"`
+	MaxRel    *float64 `json:"max_rel"`
+	Scale     *float64 `json:"scale"`
+	SNR       *float64 `json:"snr_db"`
+	Cosine    *float64 `json:"cosine"`
+	Top1      float64  `json:"top1"`
+	NaNs      int      `json:"nans"`
+	Different int      `json:"different"`
+	WorstAt   int      `json:"worst_at"`
+}
+
+// Figures returns what JSON can say of d.
+func (d *Diff) Figures() Figures {
+	f := func(x float64) *float64 {
+		if math.IsInf(x, 0) || math.IsNaN(x) {
+			return nil
+		}
+		return &x
+	}
+	return Figures{d.Elements, f(d.MaxAbs), f(d.MaxRel), f(d.Scale), f(d.SNR), f(d.Cosine), d.Top1, d.NaNs, d.Different, d.WorstAt}
 }
 
 // Equal reports whether no element differs.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"html"
+	"math"
 	"net/url"
 	"os"
 	"os/exec"
@@ -101,7 +102,7 @@ func TestStepsMarkChanges(t *testing.T) {
 	}
 	p := &Page{Title: "marks", Verdict: "all is well", Good: true, Steps: []Step{
 		{Title: "as read", Graph: parse("%0 = Exp(%x) : f32[2] origin(\"gone\")\n%1 = Abs(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
-		{Title: "a pass", Rules: []RuleCount{{"norm-it", 3}}, Graph: parse("%0 = Log(%x) : f32[2] origin(\"come\")\n%1 = Relu(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
+		{Title: "a pass", Pass: true, Rules: []RuleCount{{"norm-it", 3}}, Graph: parse("%0 = Log(%x) : f32[2] origin(\"come\")\n%1 = Relu(%0) : f32[2] origin(\"y\")\nreturn(%1)\n")},
 	}}
 	file := write(t, p)
 	require.Regexp(t, `class="node removed"[^>]*data-id="gone"`, browse(t, file, ""))
@@ -120,4 +121,39 @@ func TestStepsMarkChanges(t *testing.T) {
 	second := within(t, browse(t, file, "step=1&change=2"), `<aside id="details">`, `</aside>`)
 	require.Contains(t, second, "changed in this pass")
 	require.Regexp(t, `it was\s+Abs\(gone\)`, second)
+}
+
+// Where nodes have scores, these colour them, a legend says how, and the layer
+// that adds most noise is selected as the page opens: not the last, which only
+// hands on what went wrong above it.
+func TestScoresColourNodes(t *testing.T) {
+	m, err := ir.Parse(`module @m opset=28
+func @main(%x: f32[2]) -> (y: f32[2]) {
+  %0 = Exp(%x) : f32[2] origin("good")
+  %1 = Abs(%0) : f32[2] origin("culprit")
+  %2 = Neg(%1) : f32[2] origin("other")
+  %3 = Relu(%2) : f32[2] origin("y")
+  return(%3)
+}
+`, ir.ParseOptions{})
+	require.NoError(t, err)
+	score := func(snr float64) Score { return Score{SNR: snr, Facts: []Fact{{"max abs error", "0.25"}}} }
+	p := &Page{
+		Title: "scores", Steps: []Step{Still("optimized", m)},
+		Scores: map[string]Score{"good": score(math.Inf(1)), "culprit": score(12), "y": score(11.5)},
+		Tables: []Table{{Title: "Layers", Columns: []string{"value", "SNR dB"}, Rows: [][]any{{"y", 11.5}, {"culprit", 12.0}}}},
+	}
+	file := write(t, p)
+	dom := browse(t, file, "")
+	require.NotRegexp(t, `<html[^>]* data-error=`, dom)
+	require.Regexp(t, `class="node scored[^"]* selected"[^>]*data-id="culprit"`, dom)
+	require.Regexp(t, `class="node unscored[^"]*"[^>]*data-id="other"`, dom)
+	details := within(t, dom, `<aside id="details">`, `</aside>`)
+	for _, w := range []string{"culprit", "12.0 dB", "noise added here: 6.3 %", "max abs error", "0.25"} {
+		require.Contains(t, details, w)
+	}
+	require.Regexp(t, `below 10 dB.*10 to 20.*80 and more.*not compared`, within(t, dom, `<span class="group" id="scale">`, `</span></span>`))
+	require.Regexp(t, `<td class="number shade"><i [^>]*></i>12</td>`, dom)
+	overview := within(t, browse(t, file, "step=0"), `<aside id="details">`, `</aside>`)
+	require.Regexp(t, `(?s)where the noise comes in\s+culprit\s+6.3 %.*farthest from the original\s+y\s+11.5 dB`, overview)
 }

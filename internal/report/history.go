@@ -11,6 +11,7 @@ import (
 // Step is the module after a pass; the first one is the module as it was read.
 type Step struct {
 	Title string
+	Pass  bool // that made it; else it is a module of its own
 	Graph *Graph
 	Ops   int
 	// Rules are the changes that the pass made, by the rule behind them.
@@ -54,7 +55,7 @@ func History(c *passes.Context, m *ir.Module, run func(*passes.Context, *ir.Modu
 	}
 	add := func(title string, m *ir.Module) {
 		slices.SortStableFunc(rules, func(a, b RuleCount) int { return cmp.Compare(b.Count, a.Count) })
-		steps = append(steps, Step{title, Draw(m), passes.CountOps(m), rules})
+		steps = append(steps, Step{title, true, Draw(m), passes.CountOps(m), rules})
 		rules = nil
 	}
 	c.Around = func(p passes.Pass, m *ir.Module, done, changed bool) error {

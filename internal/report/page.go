@@ -28,6 +28,9 @@ type Page struct {
 	Facts   []Fact
 	Steps   []Step
 	Tables  []Table
+	// Scores colour nodes, by their ID, instead of what they are for; the worst
+	// is selected as the page opens.
+	Scores map[string]Score
 }
 
 // Table is sortable by every column; cells are strings or numbers.
@@ -54,18 +57,21 @@ var page = template.Must(template.New("page").Parse(pageHTML))
 // payload is what the page's script reads. Nodes that several steps share are
 // there once.
 type payload struct {
-	Facts  []Fact            `json:"facts"`
-	Tables []Table           `json:"tables"`
-	Nodes  []json.RawMessage `json:"nodes"`
-	Steps  []payloadStep     `json:"steps"`
-	Fills  map[string]string `json:"fills"`
-	Width  int               `json:"width"` // of a node
-	Height int               `json:"height"`
-	Gap    int               `json:"gap"` // between layers
+	Facts  []Fact                  `json:"facts"`
+	Tables []Table                 `json:"tables"`
+	Nodes  []json.RawMessage       `json:"nodes"`
+	Steps  []payloadStep           `json:"steps"`
+	Fills  map[string]string       `json:"fills"`
+	Scores map[string]payloadScore `json:"scores,omitempty"`
+	Scale  []shade                 `json:"scale,omitempty"`
+	Width  int                     `json:"width"` // of a node
+	Height int                     `json:"height"`
+	Gap    int                     `json:"gap"` // between layers
 }
 
 type payloadStep struct {
 	Title string        `json:"title"`
+	Pass  bool          `json:"pass"`
 	Ops   int           `json:"ops"`
 	Rules []RuleCount   `json:"rules"`
 	Nodes []int         `json:"nodes"` // indices into payload.Nodes
@@ -78,11 +84,14 @@ type payloadStep struct {
 func (p *Page) Write(w io.Writer) error {
 	data := payload{
 		Facts: p.Facts, Tables: finite(p.Tables), Nodes: []json.RawMessage{}, Steps: []payloadStep{},
-		Fills: fills, Width: nodeWidth, Height: nodeHeight, Gap: gapY,
+		Fills: fills, Scores: p.scored(), Width: nodeWidth, Height: nodeHeight, Gap: gapY,
+	}
+	if data.Scores != nil {
+		data.Scale = scale
 	}
 	known := map[string]int{}
 	for _, s := range p.Steps {
-		out := payloadStep{Title: s.Title, Ops: s.Ops, Rules: s.Rules, Edges: s.Graph.Edges, Lanes: map[int][]int{}}
+		out := payloadStep{Title: s.Title, Pass: s.Pass, Ops: s.Ops, Rules: s.Rules, Edges: s.Graph.Edges, Lanes: map[int][]int{}}
 		for i, n := range s.Graph.Nodes {
 			text, err := json.Marshal(n)
 			if err != nil {

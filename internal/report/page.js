@@ -23,11 +23,19 @@ const tail = (s, n) => s.length <= n ? s : '…' + s.slice(s.length - n + 1);
 const head = (s, n) => s.length <= n ? s : s.slice(0, n - 1) + '…';
 const label = n => n.op === 'output' ? n.loc[0] : n.id;
 const type = n => ((n.out || [])[0] || (n.in || [])[0] || {type: ''}).type;
+// score says how near a node is to what it should be; null where that was not measured, or is not what the page is about.
+const scores = data.scores && new Map(Object.entries(data.scores));
+const score = n => scores && scores.get(n.id) || null;
+const fillOf = n => !scores ? data.fills[n.kind] : score(n) ? data.scale[score(n).shade].fill : null;
+// ranked lists the scored nodes of this step, largest first.
+const ranked = key => [...scores].filter(([id, v]) => byId[current].has(id) && v[key] > 0).sort(([, a], [, b]) => b[key] - a[key]);
+const percent = x => x > 1e6 ? 'no signal' : (100 * x).toPrecision(2).replace(/e.*$/, m => '·10' + m.slice(1).replace('+', '').replace(/-?\d+/, e => [...e].map(c => '⁰¹²³⁴⁵⁶⁷⁸⁹'[c] || '⁻').join(''))) + ' %';
 const count = (n, what) => n.toLocaleString('en') + ' ' + what + (n === 1 ? '' : 's');
 
 // ---- the graph at a step, and what became of its nodes since the last and until the next
 
-const marks = {added: 'new', changed: 'changed', removed: 'gone after the next pass'};
+const passes = data.steps.some(s => s.pass);
+const marks = {added: 'new', changed: 'changed', removed: passes ? 'gone after the next pass' : 'gone'};
 const byId = data.steps.map(s => new Map(s.nodes.map(i => [data.nodes[i].id, i])));
 let current = 0, selected = null, boxes = new Map(), at = new Map(), marked = [];
 
@@ -71,14 +79,16 @@ function draw(step) {
   const s = data.steps[step], nodes = document.createDocumentFragment(), edges = document.createDocumentFragment();
   boxes = new Map(); at = new Map(); marked = [];
   s.nodes.forEach((i, k) => {
-    const n = data.nodes[i], x = s.at[2 * k], y = s.at[2 * k + 1], m = mark(step, i);
-    const g = svg('g', {class: 'node ' + m, transform: `translate(${x} ${y})`},
-      svg('rect', {x: -data.width / 2, y: -data.height / 2, width: data.width, height: data.height, rx: 6, fill: data.fills[n.kind]}),
-      svg('text', {y: -7, class: 'op'}, tail(n.op, 22)), svg('text', {y: 6}, tail(label(n), 30)), svg('text', {y: 18, class: 'type'}, head(type(n), 30)),
+    const n = data.nodes[i], x = s.at[2 * k], y = s.at[2 * k + 1], m = mark(step, i), v = score(n), fill = fillOf(n);
+    const ink = v ? {style: 'fill:' + data.scale[v.shade].text} : {};
+    const g = svg('g', {class: 'node ' + (scores ? v ? 'scored ' : 'unscored ' : '') + m, transform: `translate(${x} ${y})`},
+      svg('rect', {x: -data.width / 2, y: -data.height / 2, width: data.width, height: data.height, rx: 6, ...(fill ? {fill} : {})}),
+      svg('text', {y: -7, class: 'op', ...ink}, tail(n.op, 22)), svg('text', {y: 6, ...ink}, tail(label(n), 30)),
+      svg('text', {y: 18, class: v ? 'score' : 'type', ...ink}, v ? v.text : head(type(n), 30)),
       svg('title', {}, n.op + ' ' + n.id));
     g.dataset.id = n.id;
     if (m) marked.push(n.id);
-    boxes.set(n.id, g); at.set(n.id, {x, y, fill: data.fills[n.kind], mark: m});
+    boxes.set(n.id, g); at.set(n.id, {x, y, fill: fill || '#8889', mark: m});
     nodes.append(g);
   });
   for (const [a, b] of s.edges) {
@@ -88,7 +98,7 @@ function draw(step) {
     edges.append(p);
   }
   $('nodes').replaceChildren(nodes); $('edges').replaceChildren(edges);
-  $('title').textContent = $('title').title = (step ? `${step}. after ${s.title}, ` : s.title + ', ') + count(s.ops, 'op');
+  $('title').textContent = $('title').title = (s.pass ? `${step}. after ` : '') + s.title + ', ' + count(s.ops, 'op');
   $('step').value = step;
   const kinds = Object.keys(marks).map(m => [m, marked.filter(id => at.get(id).mark === m).length]).filter(([, n]) => n);
   $('legend').replaceChildren(...kinds.map(([m, n]) => el('span', {class: 'key ' + m}, el('i'), n + ' ' + marks[m])));
@@ -186,10 +196,10 @@ function show(id) {
   }
   select(id); center(at.get(id), Math.max(view.k, 0.85));
 }
-// holder finds the node that computes a value: nodes are called after their first result.
+// holder finds the node that computes a value, or reads it where that is a constant: nodes are called after their first result.
 function holder(value) {
   if (boxes.has(value)) return value;
-  for (const n of data.nodes) if ((n.out || []).some(p => p.name === value)) return n.id;
+  for (const ports of ['out', 'in']) for (const n of data.nodes) if ((n[ports] || []).some(p => p.name === value)) return n.id;
   return value;
 }
 // nextChange goes through the marked nodes from top to bottom.
@@ -213,11 +223,16 @@ function select(id) {
   const group = (title, rows) => { if (rows.length) d.append(el('h3', {}, title), ...rows); };
   const port = p => el('p', {}, p.const ? p.name : link(p.name), el('span', {class: 'type'}, (p.type || '') + (p.const && p.const !== p.name ? '  ' + p.const : '')));
   d.replaceChildren(el('h2', {}, n.op, el('small', {}, label(n))));
-  if (m) d.append(el('span', {class: 'note key ' + m}, el('i'), m === 'removed' ? marks[m] : marks[m] + ' in this pass'));
+  if (m) d.append(el('span', {class: 'note key ' + m}, el('i'), m === 'removed' ? marks[m] : marks[m] + (passes ? ' in this pass' : '')));
   if (m === 'changed') {
     const was = data.nodes[byId[current - 1].get(id)];
     group('it was', [el('p', {}, was.op + '(' + (was.in || []).map(p => p.name).join(', ') + ')', el('span', {class: 'type'}, type(was)))]);
   }
+  const v = score(n);
+  if (v) {
+    group('how near it is to the original', [el('p', {}, el('i', {class: 'swatch', style: 'background:' + data.scale[v.shade].fill}), 'SNR ', el('b', {}, v.text)),
+      el('p', {}, v.added > 0 ? 'noise added here: ' + percent(v.added) : 'adds no noise to what it reads'), ...v.facts.map(f => el('p', {}, f.name + ' ', el('code', {}, f.value)))]);
+  } else if (scores) d.append(el('p', {class: 'note'}, 'not compared: the original has no such value'));
   group('reads', (n.in || []).map(port));
   group('computes', (n.out || []).map(port));
   group('attributes', (n.attrs || []).map(f => el('p', {}, f.name + ' ', el('code', {}, f.value))));
@@ -233,13 +248,26 @@ function overview() {
   light(null);
   const d = $('details'), s = data.steps[current], kinds = new Map();
   d.replaceChildren(el('p', {}, 'Click an operator for its types, attributes and costs. Drag to move, wheel to zoom.'));
-  if (data.steps.length > 1) d.append(el('h3', {}, 'passes that changed something'), el('table', {class: 'list'}, ...data.steps.map((s, i) =>
-    el('tr', {class: i === current ? 'now' : '', onclick: () => draw(i)}, el('td', {class: 'number'}, i || ''), el('td', {}, s.title), el('td', {class: 'number'}, s.ops + ' ops')))));
+  if (data.steps.length > 1) d.append(el('h3', {}, passes ? 'passes that changed something' : 'models'), el('table', {class: 'list'}, ...data.steps.map((s, i) =>
+    el('tr', {class: i === current ? 'now' : '', onclick: () => draw(i)}, el('td', {class: 'number'}, s.pass ? i : ''), el('td', {}, s.title), el('td', {class: 'number'}, s.ops + ' ops')))));
   if (s.rules) d.append(el('h3', {}, 'what ' + s.title + ' did'), el('table', {class: 'list'}, ...s.rules.map(r =>
     el('tr', {}, el('td', {}, r.name), el('td', {class: 'number'}, count(r.count, 'time'))))));
+  if (scores) return worst(d);
   for (const i of s.nodes) { const k = data.nodes[i].kind; kinds.set(k, (kinds.get(k) || 0) + 1); }
   d.append(el('h3', {}, 'colours'), el('table', {class: 'list'}, ...[...kinds].sort((a, b) => b[1] - a[1]).map(([k, n]) =>
     el('tr', {}, el('td', {}, el('i', {style: 'background:' + data.fills[k]})), el('td', {}, k), el('td', {class: 'number'}, n)))));
+}
+
+// worst lists the layers that add most noise, and those that are farthest off.
+function worst(d) {
+  const list = (title, rows, text) => { if (rows.length) d.append(el('h3', {}, title), el('table', {class: 'list'}, ...rows.slice(0, 10).map(([id, v]) =>
+    el('tr', {onclick: () => show(id)}, el('td', {}, el('i', {class: 'swatch', style: 'background:' + data.scale[v.shade].fill})), el('td', {}, tail(id.replace(/^output /, ''), 30)), el('td', {class: 'number'}, text(v)))))); };
+  list('where the noise comes in', ranked('added'), v => percent(v.added));
+  list('farthest from the original', ranked('noise'), v => v.text);
+}
+function drawScale() {
+  const key = (swatch, text) => el('span', {class: 'key'}, swatch, text);
+  if (scores) $('scale').append(el('b', {}, 'SNR in dB'), ...data.scale.map(s => key(el('i', {class: 'swatch', style: 'background:' + s.fill}), s.label)), key(el('i', {class: 'swatch none'}), 'not compared'));
 }
 
 // ---- search
@@ -279,15 +307,20 @@ function digits(c) {
   if (c !== 0 && Math.abs(c) < 1e-3) return c.toExponential(2);
   return c.toLocaleString('en', {maximumSignificantDigits: Number.isInteger(c) ? 21 : 5});
 }
-function cell(t, c, i) {
+function cell(t, r, i) {
+  const c = r[i];
   if (typeof number(c) !== 'number') return el('td', {}, i === t.node && data.steps.length ? link(c) : c);
   const td = el('td', {class: 'number'}, typeof c === 'number' ? digits(c) : c);
+  if (t.columns[i] === 'SNR dB' && scores && scores.has(r[0])) {
+    td.classList.add('shade');
+    td.prepend(el('i', {style: 'background:' + data.scale[scores.get(r[0]).shade].fill}));
+  }
   if (t.columns[i] === 'share %') { td.classList.add('share'); td.style.setProperty('--part', 100 * c / Math.max(...t.rows.map(r => r[i])) + '%'); }
   return td;
 }
 function table(t) {
   const body = el('tbody'), row = el('tr');
-  const put = rows => body.replaceChildren(...rows.map(r => el('tr', {}, ...r.map((c, i) => cell(t, c, i)))));
+  const put = rows => body.replaceChildren(...rows.map(r => el('tr', {}, ...r.map((c, i) => cell(t, r, i)))));
   t.columns.forEach((c, i) => {
     const numbers = t.rows.length > 0 && t.rows.every(r => typeof number(r[i]) === 'number');
     let way = -1;
@@ -341,10 +374,16 @@ function start() {
   $('step').max = data.steps.length - 1;
   $('back').hidden = $('step').hidden = $('on').hidden = $('changes').hidden = data.steps.length < 2;
   listen();
+  drawScale();
   // report.html#step=3&find=conv1 opens at a step and a node; #change=2 at the second change.
   const want = new URLSearchParams(location.hash.slice(1));
   draw(Math.min(data.steps.length - 1, Math.max(0, Number(want.get('step')) || 0)));
   begin();
+  if (scores && !location.hash) { // the layer that broke it
+    draw(data.steps.length - 1);
+    const first = ranked('added')[0];
+    if (first) show(first[0]);
+  }
   if (want.has('find')) { $('search').value = want.get('find'); findFirst(); }
   for (let i = 0; i < Number(want.get('change')); i++) nextChange(1);
 }

@@ -236,3 +236,17 @@ func TestTablesHoldAnyNumber(t *testing.T) {
 	require.NoError(t, p.Write(&b))
 	require.Contains(t, b.String(), `"rows":[["∞"],["-∞"],["NaN"],[1.5]]`)
 }
+
+// What only hands on noise adds none; values without a score hand on what they
+// read; what is no number is more than any noise.
+func TestNoise(t *testing.T) {
+	g := Draw(small(t))
+	added := g.Noise(map[string]Score{"x": {SNR: math.Inf(1)}, "product": {SNR: 20}, "leaky": {SNR: 20}, "y": {SNR: 10}, "output y": {SNR: math.NaN()}})
+	require.InDelta(t, 0.01, added["product"], 1e-12)
+	require.InDelta(t, 0.09, added["y"], 1e-12)
+	require.Zero(t, added["leaky"])
+	for snr, want := range map[float64]int{math.Inf(-1): 0, 9.9: 0, 10: 1, 35: 3, 80: 5, math.Inf(1): 5} {
+		require.Equal(t, want, shadeOf(snr), "%g dB", snr)
+	}
+	require.Zero(t, shadeOf(math.NaN()))
+}

@@ -80,7 +80,7 @@ func (x compressor) command(a *app) *cobra.Command {
 				return err
 			}
 			a.work.at("comparing with the original")
-			after, report, err := readBack(cmd, m, out, verify)
+			after, report, err := readBack(cmd, m, out, verify, page != "")
 			if err != nil {
 				return err
 			}
@@ -90,7 +90,7 @@ func (x compressor) command(a *app) *cobra.Command {
 				fmt.Fprintln(a.out, n)
 			}
 			if page != "" {
-				if err := writePage(cmd.Context(), page, answersPage(cmd.Name(), m, after, report)); err != nil {
+				if err := writePage(cmd.Context(), a, page, answersPage(cmd.Name(), m, after, report)); err != nil {
 					return err
 				}
 			}
@@ -140,13 +140,14 @@ func verifyInputs(cmd *cobra.Command, a *app, m *hone.Model, data string, in *in
 	return ins, nil
 }
 
-// readBack reads the file that was written, and runs it beside the original.
-func readBack(cmd *cobra.Command, before *hone.Model, path string, inputs map[string]*tensor.Tensor) (*hone.Model, *hone.Report, error) {
+// readBack reads the file that was written, and runs it beside the original,
+// layer by layer where that is asked for.
+func readBack(cmd *cobra.Command, before *hone.Model, path string, inputs map[string]*tensor.Tensor, layers bool) (*hone.Model, *hone.Report, error) {
 	after, err := hone.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading back: %w", err)
 	}
-	r, err := hone.Verify(cmd.Context(), before, after, inputs, hone.VerifyOptions{})
+	r, err := hone.Verify(cmd.Context(), before, after, inputs, hone.VerifyOptions{Layers: layers})
 	if err != nil {
 		after.Close()
 		return nil, nil, err

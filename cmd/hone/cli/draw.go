@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -83,19 +86,12 @@ func (d *drawings) page(cmd *cobra.Command, a *app, m *hone.Model, w io.Writer) 
 // answersPage shows how far the answers of two models are apart, next to the
 // graphs of both, or to that of y alone where it is on another level.
 func answersPage(title string, x, y *hone.Model, r *hone.Report) *report.Page {
-	columns := []string{"max abs error", "relative to scale", "SNR dB", "cosine", "same top-1 %"}
-	row := func(name string, d *compare.Diff) []any {
-		return []any{name, d.MaxAbs, d.MaxRel, d.SNR, d.Cosine, 100 * d.Top1}
-	}
-	outputs := report.Table{Title: "Outputs", Columns: append([]string{"output"}, columns...)}
+	outputs := report.Table{Title: "Outputs", Columns: []string{"output", "SNR dB", "max abs error", "relative to scale", "cosine", "same top-1 %"}}
 	for _, o := range r.Outputs {
-		outputs.Rows = append(outputs.Rows, row("output "+o.Name, o.Diff))
+		outputs.Rows = append(outputs.Rows, []any{"output " + o.Name, snr(o.Diff), o.MaxAbs, o.MaxRel, o.Cosine, 100 * o.Top1})
 	}
-	layers := report.Table{Title: "Layers", Columns: append([]string{"value"}, columns...)}
-	for _, l := range r.Layers {
-		layers.Rows = append(layers.Rows, row(l.Origin, l.Diff))
-	}
-	steps := []report.Step{report.Still("optimized", y.Module())}
+	optimized := report.Still("optimized", y.Module())
+	steps := []report.Step{optimized}
 	if x.Module().Level == y.Module().Level {
 		steps = append([]report.Step{report.Still("original", x.Module())}, steps...)
 	}
@@ -103,13 +99,55 @@ func answersPage(title string, x, y *hone.Model, r *hone.Report) *report.Page {
 		report.Fact{Name: "original", Value: x.Path()}, report.Fact{Name: "optimized", Value: y.Path()})
 	first := []report.Table{outputs}
 	if len(r.Layers) > 0 {
-		first = append(first, layers)
+		page.Scores = scores(r)
+		first = append(first, layers(r, optimized.Graph.Noise(page.Scores)))
 	}
 	page.Tables = append(first, page.Tables...)
 	return page
 }
 
-// writePage writes a page to a file.
-func writePage(ctx context.Context, path string, page *report.Page) error {
-	return atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return page.Write(f) })
+// scores are those of the layers and of the outputs, whose nodes have names of their own.
+func scores(r *hone.Report) map[string]report.Score {
+	all := map[string]report.Score{}
+	add := func(node string, d *compare.Diff) {
+		fact := func(name, format string, x float64) report.Fact {
+			return report.Fact{Name: name, Value: fmt.Sprintf(format, x)}
+		}
+		all[node] = report.Score{SNR: snr(d), Facts: []report.Fact{
+			fact("max abs error", "%.3g", d.MaxAbs), fact("relative to scale", "%.3g", d.MaxRel), fact("cosine", "%.6f", d.Cosine),
+		}}
+	}
+	for _, l := range r.Layers {
+		add(l.Origin, l.Diff)
+	}
+	for _, o := range r.Outputs {
+		add("output "+o.Name, o.Diff)
+	}
+	return all
+}
+
+// snr is the signal to noise ratio, NaN where elements are.
+func snr(d *compare.Diff) float64 {
+	if d.NaNs > 0 {
+		return math.NaN()
+	}
+	return d.SNR
+}
+
+// layers lists the values that both models have, the worst first.
+func layers(r *hone.Report, noise map[string]float64) report.Table {
+	t := report.Table{Title: "Layers", Columns: []string{"value", "SNR dB", "noise added %", "max abs error", "relative to scale", "cosine", "same top-1 %"}}
+	for _, l := range slices.SortedStableFunc(slices.Values(r.Layers), func(a, b hone.LayerDiff) int { return cmp.Compare(snr(a.Diff), snr(b.Diff)) }) {
+		t.Rows = append(t.Rows, []any{l.Origin, snr(l.Diff), 100 * noise[l.Origin], l.MaxAbs, l.MaxRel, l.Cosine, 100 * l.Top1})
+	}
+	return t
+}
+
+// writePage writes a page to a file, and says so beside what the command prints.
+func writePage(ctx context.Context, a *app, path string, page *report.Page) error {
+	if err := atomicfile.Write(ctx, path, func(f *atomicfile.File) error { return page.Write(f) }); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.err, "wrote %s\n", path)
+	return nil
 }

@@ -18,7 +18,7 @@ func verifyCommand(a *app) *cobra.Command {
 	var mf modelFlags
 	var in inputFlags
 	var opt hone.VerifyOptions
-	var asJSON bool
+	var asJSON, layers bool
 	var page string
 	c := &cobra.Command{
 		Use:   "verify ORIGINAL OPTIMIZED",
@@ -43,6 +43,7 @@ func verifyCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer y.Close()
+			opt.Layers = layers || page != ""
 			var stored []byte
 			if y.Module().Level == ir.CPU {
 				if opt.Session, err = y.Session(hone.SessionOptions{}); err != nil {
@@ -61,7 +62,7 @@ func verifyCommand(a *app) *cobra.Command {
 				return err
 			}
 			if page != "" {
-				if err := writePage(cmd.Context(), page, verdictPage(x, y, r)); err != nil {
+				if err := writePage(cmd.Context(), a, page, verdictPage(x, y, r)); err != nil {
 					return err
 				}
 			}
@@ -70,7 +71,11 @@ func verifyCommand(a *app) *cobra.Command {
 					return err
 				}
 			} else {
-				printReport(a, r)
+				var list []hone.LayerDiff
+				if layers {
+					list = r.Layers
+				}
+				printReport(a, r, list)
 			}
 			if !r.OK() {
 				return errSilent
@@ -80,14 +85,14 @@ func verifyCommand(a *app) *cobra.Command {
 	}
 	in.add(c)
 	c.Flags().Float64Var(&opt.Bound, "bound", 1e-4, "largest error allowed, relative to the output's largest element")
-	c.Flags().BoolVar(&opt.Layers, "layers", false, "compare the values inside as well, on the interpreter")
+	c.Flags().BoolVar(&layers, "layers", false, "compare the values inside as well, on the interpreter")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.Flags().StringVar(&page, "html", "", "write a page to this `FILE`, with the differences and the optimized model's graph")
+	c.Flags().StringVar(&page, "html", "", "write a page to this `FILE`: the graphs, coloured by how near each layer is to the original's")
 	mf.add(c)
 	return c
 }
 
-func printReport(a *app, r *hone.Report) {
+func printReport(a *app, r *hone.Report, layers []hone.LayerDiff) {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "output\tmax abs error\trelative to scale\tSNR dB\tcosine\tsame top-1\t\t")
 	for _, o := range r.Outputs {
@@ -97,7 +102,7 @@ func printReport(a *app, r *hone.Report) {
 		}
 		fmt.Fprintf(w, "%s\t%.3g\t%.3g\t%.1f\t%.7f\t%.1f %%\t%s\t\n", o.Name, o.MaxAbs, o.MaxRel, o.SNR, o.Cosine, 100*o.Top1, verdict)
 	}
-	for i, l := range r.Layers {
+	for i, l := range layers {
 		if i == 0 {
 			fmt.Fprintln(w, "layer\t\t\t\t\t\t\t")
 		}
