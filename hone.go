@@ -81,6 +81,8 @@ func Open(path string, opts ...OpenOptions) (*Model, error) {
 	}
 	m := &Model{path: path, bytes: info.Size()}
 	switch {
+	case len(head) == 0:
+		err = errors.New("the file is empty")
 	case bundle.IsBundle(head):
 		if m.bundle, err = bundle.Open(path); err == nil {
 			if m.module, err = m.bundle.Module(); err == nil {
@@ -92,6 +94,9 @@ func Open(path string, opts ...OpenOptions) (*Model, error) {
 	default:
 		m.module, err = onnx.Open(path, onnx.Options{Dims: opt.Dims, InputShapes: opt.InputShapes})
 		opt = OpenOptions{SplitDims: opt.SplitDims}
+		if ext := filepath.Ext(path); err != nil && (ext == ".hone" || ext == ".ir") {
+			err = fmt.Errorf("neither a bundle nor IR text, which begins with \"module @\"; and %w", err)
+		}
 	}
 	if err == nil && len(opt.Dims)+len(opt.InputShapes) > 0 {
 		err = errors.New("dims can be frozen only where an ONNX model is read")

@@ -49,8 +49,8 @@ type Source struct {
 
 // Opset is one imported operator set.
 type Opset struct {
-	Domain  string
-	Version int64
+	Domain  string `json:"domain"`
+	Version int64  `json:"version"`
 }
 
 // KeyValue is one entry of the model's metadata.

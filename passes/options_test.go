@@ -22,7 +22,7 @@ func TestOptionsAreCheckedBeforeThePassSeesThem(t *testing.T) {
 		"quantize{mode=static}":                     "needs calibration data",
 		"fix(cse,dec)":                              `there is no pass "dec"; did you mean "dce"?`,
 		"fix(cse":                                   "expected )",
-		"cse,":                                      `there is no pass ""`,
+		"cse,":                                      `expected the name of a pass`,
 		"cse)":                                      `unexpected ")"`,
 	} {
 		_, err := passes.ParsePipeline(pipeline)

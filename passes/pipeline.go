@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -167,6 +168,9 @@ func (p *pipelineParser) step(depth int) (Pass, error) {
 		return nil, fmt.Errorf("nested too deep")
 	}
 	name := p.until(",{}() \t\n")
+	if name == "" {
+		return nil, errors.New("expected the name of a pass")
+	}
 	if name == "fix" && p.accept('(') {
 		pl, err := p.pipeline(depth + 1)
 		if err != nil {

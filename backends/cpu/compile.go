@@ -23,8 +23,47 @@ func init() {
   return(%3)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) { return fuse.Pass(table), nil },
+		Options: []passes.Option{
+			{Name: "conv-bn", Default: "false", Help: "only this, and what else is named: a Conv takes in the BatchNormalization behind it, as fold-batchnorm does", Type: passes.Bool},
+			{Name: "conv-act", Default: "false", Help: "only this, and what else is named: a Conv with the elementwise ops behind it", Type: passes.Bool},
+			{Name: "matmul-act", Default: "false", Help: "only this, and what else is named: a MatMul with the elementwise ops behind it", Type: passes.Bool},
+			{Name: "elementwise", Default: "false", Help: "only this, and what else is named: chains of elementwise ops", Type: passes.Bool},
+		},
+		New: newFuse,
 	})
+}
+
+// newFuse makes the pass that groups what its options name; where they name
+// nothing, all that the target's table has.
+func newFuse(o passes.Options) (passes.Pass, error) {
+	anchors := map[string]bool{"Conv": o.Bool("conv-act"), "MatMul": o.Bool("matmul-act")}
+	group := anchors["Conv"] || anchors["MatMul"] || o.Bool("elementwise")
+	if !group && !o.Bool("conv-bn") {
+		return fuse.Pass(table), nil
+	}
+	var steps []passes.Pass
+	if o.Bool("conv-bn") {
+		fold, err := passes.New("fold-batchnorm", nil)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, fold)
+	}
+	if group {
+		some := table
+		some.Anchored = !o.Bool("elementwise")
+		some.Anchor = func(op *ir.Op, behind []*ir.Op) bool { return anchors[op.Name] && table.Anchor(op, behind) }
+		steps = append(steps, fuse.Pass(some))
+	}
+	return passes.Func("fuse", func(c *passes.Context, m *ir.Module) (changed bool, err error) {
+		for _, s := range steps {
+			ch, err := s.Run(c, m)
+			if changed = changed || ch; err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	}), nil
 }
 
 // Pipeline returns the passes that bring a core module to the cpu level. The

@@ -21,6 +21,8 @@ type Target struct {
 	// Pointwise reports whether op computes each element of its result from
 	// the elements at the same place, operands broadcast.
 	Pointwise func(op *ir.Op) bool
+	// Anchored leaves ops alone that stand behind no anchor.
+	Anchored bool
 	// MaxOps and MaxOperands bound a group.
 	MaxOps, MaxOperands int
 }
@@ -100,8 +102,11 @@ func grow(t Target, root *ir.Op, order map[*ir.Op]int) map[*ir.Op]bool {
 			anchor = p
 		}
 	}
-	if anchor != nil {
+	switch {
+	case anchor != nil:
 		g[anchor] = true
+	case t.Anchored:
+		return nil
 	}
 	return g
 }

@@ -119,7 +119,7 @@ func (a *app) root() *cobra.Command {
 func exactly(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usagef("%s takes %s, got %d arguments; see hone %s --help", c.Name(), what, len(args), c.Name())
+			return usagef("%s takes %s, got %s; see hone %s --help", c.Name(), what, plural(len(args), "argument"), c.Name())
 		}
 		return nil
 	}
@@ -136,6 +136,12 @@ func flagError(c *cobra.Command, err error) error {
 	if errors.As(err, &invalid) {
 		flag := invalid.GetFlag()
 		return usagef("--%s %s: it takes %s; hone %s --help says more", flag.Name, invalid.GetValue(), flagTypes[flag.Value.Type()], c.Name())
+	}
+	var missing *pflag.ValueRequiredError
+	if errors.As(err, &missing) {
+		flag := missing.GetFlag()
+		value, _ := pflag.UnquoteUsage(flag)
+		return usagef("--%s needs a value, %s; hone %s --help says more", flag.Name, value, c.Name())
 	}
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {

@@ -43,6 +43,7 @@ func compileCommand(a *app) *cobra.Command {
 	}
 	c.Flags().StringVarP(&f.out, "output", "o", "", "the `FILE` to write (default: the model's name with .hone)")
 	c.Flags().StringVar(&f.preprocess, "preprocess", "", preprocessHelp+"; kept in the bundle")
+	f.lowers = true
 	f.passFlags.add(c)
 	f.backendFlags.add(c)
 	f.modelFlags.add(c)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 
@@ -38,6 +39,9 @@ func (x compressor) command(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if out == "" {
 				return usagef("%s: name the file to write: -o OUT.onnx", x.use)
+			}
+			if filepath.Ext(out) == ".ir" {
+				return usagef("-o %s: %s writes ONNX; hone opt OUT.onnx -O0 -o %s makes text of it", out, x.use, out)
 			}
 			if err := checkOutput(out); err != nil {
 				return err
@@ -107,6 +111,9 @@ func (x compressor) command(a *app) *cobra.Command {
 			given[o.Name] = &data
 		} else {
 			given[o.Name] = c.Flags().String(o.Name, o.Default, o.Help)
+			if o.Default == "true" || o.Default == "false" {
+				c.Flags().Lookup(o.Name).NoOptDefVal = "true" // --NAME alone, as in a pipeline
+			}
 		}
 	}
 	mf.add(c)

@@ -33,7 +33,8 @@ func (d *drawings) add(c *cobra.Command) {
 
 func (d *drawings) any() bool { return d.html != "" || d.svg != "" || d.dot != "" }
 
-func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model) error {
+// write writes the files that are asked for, and tells so.
+func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model, told io.Writer) error {
 	outs := []struct {
 		path string
 		draw func(io.Writer) error
@@ -52,10 +53,15 @@ func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model) error {
 		if err := checkOutput(o.path); err != nil {
 			return err
 		}
+	}
+	for _, o := range outs {
+		if o.path == "" {
+			continue
+		}
 		if err := atomicfile.Write(cmd.Context(), o.path, func(f *atomicfile.File) error { return o.draw(f) }); err != nil {
 			return err
 		}
-		fmt.Fprintf(a.out, "wrote %s\n", o.path)
+		fmt.Fprintf(told, "wrote %s\n", o.path)
 	}
 	return nil
 }

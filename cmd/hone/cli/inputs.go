@@ -78,8 +78,12 @@ func (f *modelFlags) open(a *app, path string) (*hone.Model, error) {
 }
 
 // missingFile makes bad usage of an error that says that there is no file at
-// path, and names the nearest one in its folder.
+// path, and names the nearest one in its folder, or that there is a folder.
 func missingFile(path string, err error) error {
+	var at *fs.PathError
+	if info, _ := os.Stat(path); info != nil && info.IsDir() && errors.As(err, &at) && at.Path == path {
+		return usagef("%s is a folder: name a file", path)
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

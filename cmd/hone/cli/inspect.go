@@ -28,6 +28,9 @@ func inspectCommand(a *app) *cobra.Command {
   hone inspect model.onnx --svg graph.svg --dot graph.dot`,
 		Args: exactly(1, "one model, IR dump, bundle or plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if asIR && asJSON {
+				return usagef("--ir and --json both say what to print: give one")
+			}
 			if isPlan(args[0]) {
 				if asIR || d.any() {
 					return usagef("%s is a TensorRT engine plan: there is no IR to show of it", args[0])
@@ -40,7 +43,13 @@ func inspectCommand(a *app) *cobra.Command {
 			}
 			defer m.Close()
 			if d.any() {
-				return d.write(cmd, a, m)
+				told := a.out
+				if asJSON || asIR {
+					told = a.err
+				}
+				if err := d.write(cmd, a, m, told); err != nil || told == a.out {
+					return err
+				}
 			}
 			if asIR {
 				return ir.Fprint(a.out, m.Module(), ir.PrintOptions{})

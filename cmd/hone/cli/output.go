@@ -2,10 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -36,9 +36,13 @@ func (f *outputFlags) addOpset(c *cobra.Command) {
 // check refuses what can not be written before any work is done.
 func (f *outputFlags) check() error {
 	if f.emit == "" {
-		f.emit = "ir"
-		if strings.HasSuffix(f.path, ".onnx") {
+		switch ext := filepath.Ext(f.path); {
+		case ext == ".onnx":
 			f.emit = "onnx"
+		case ext == ".ir" || f.path == "":
+			f.emit = "ir"
+		default:
+			return usagef("-o %s: call it .onnx or .ir, or say which with --emit", f.path)
 		}
 	}
 	newest := ops.NewestOpset("")
@@ -98,10 +102,19 @@ func checkOutput(path string) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return usagef("there is no folder %s to write %s into", dir, filepath.Base(path))
 	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
+	switch info, err := os.Stat(path); {
+	case err == nil && info.IsDir():
 		return usagef("%s is a folder: name a file to write", path)
+	case err == nil && !info.Mode().IsRegular():
+		return nil // a pipe or device, which is not replaced
 	}
-	return nil
+	// As the file itself will be: beside the one that is there.
+	f, err := os.CreateTemp(dir, ".hone-*")
+	if err != nil {
+		return fmt.Errorf("nothing can be written into %s: %w", dir, errors.Unwrap(err))
+	}
+	f.Close()
+	return os.Remove(f.Name())
 }
 
 // fileSize is that of a model with the data beside it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/hone-ml/hone/backends/cpu"
 	"github.com/hone-ml/hone/internal/nearest"
@@ -18,6 +19,7 @@ import (
 
 // passFlags are the flags of every command that runs passes.
 type passFlags struct {
+	flags  *pflag.FlagSet
 	text   string
 	level  int
 	rules  []string
@@ -27,11 +29,12 @@ type passFlags struct {
 	timing bool
 	verify bool
 	limit  int
+	lowers bool // the command lowers the module for the CPU too
 }
 
 // choose adds the flags that say which passes run.
 func (f *passFlags) choose(c *cobra.Command) {
-	f.limit = -1
+	f.limit, f.flags = -1, c.Flags()
 	c.Flags().StringVar(&f.text, "pipeline", "", "the `PASSES` to run, for example 'fold-constants,cse,dce'; hone passes lists them")
 	c.Flags().IntVarP(&f.level, "level", "O", 2, "or an optimization `LEVEL`: 0 to 3")
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "a `FILE` of rewrite rules to apply first")
@@ -59,8 +62,16 @@ func (f *passFlags) pipeline(a *app) (*passes.Pipeline, error) {
 
 // parts returns the rules, which run first, and the passes that have names.
 func (f *passFlags) parts(a *app) (rules, named *passes.Pipeline, err error) {
+	if f.dumps != "" {
+		if info, err := os.Stat(f.dumps); err == nil && !info.IsDir() {
+			return nil, nil, usagef("--dump-dir %s: this is a file, not a folder", f.dumps)
+		}
+	}
 	text := f.text
-	if text == "" {
+	switch {
+	case f.flags.Changed("pipeline") && f.flags.Changed("level"):
+		return nil, nil, usagef("-O and --pipeline both say which passes run: give one; --pipeline 'O%d,%s' runs both", f.level, f.text)
+	case !f.flags.Changed("pipeline"):
 		if f.level < 0 || f.level > 3 {
 			return nil, nil, usagef("-O%d: levels are 0 to 3", f.level)
 		}
@@ -82,19 +93,34 @@ func (f *passFlags) parts(a *app) (rules, named *passes.Pipeline, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		if len(list) == 0 {
+			return nil, nil, fmt.Errorf("%s: there is no rule in it", path)
+		}
 		own = append(own, rewrite.NewSet(list).Pass(filepath.Base(path)))
 	}
 	rules = passes.NewPipeline(own...)
-	return rules, named, f.checkNames(slices.Concat(rules.Names(), named.Names(), cpu.Pipeline().Names()))
+	return rules, named, f.checkNames(a, text, slices.Concat(rules.Names(), named.Names()))
 }
 
-// checkNames refuses to print around passes that do not run.
-func (f *passFlags) checkNames(run []string) error {
-	for flag, list := range map[string][]string{"--print-before": f.before, "--print-after": f.after} {
-		for _, name := range list {
-			if name != "all" && !slices.Contains(run, name) {
-				return usagef("%s: no pass %q runs%s", flag, name, nearest.Hint(name, run))
+// checkNames refuses to print around passes that are not there, and warns of
+// those that do not run. Behind the named passes run those that lower for the
+// CPU, where the command compiles.
+func (f *passFlags) checkNames(a *app, text string, run []string) error {
+	if f.lowers {
+		run = append(run, cpu.Pipeline().Names()...)
+	}
+	for _, list := range []struct {
+		flag  string
+		names []string
+	}{{"--print-before", f.before}, {"--print-after", f.after}} {
+		for _, name := range list.names {
+			if name == "all" || slices.Contains(run, name) {
+				continue
 			}
+			if _, ok := passes.Lookup(name); !ok {
+				return usagef("%s: there is no pass %q%s", list.flag, name, nearest.Hint(name, append(run, passes.Names()...)))
+			}
+			fmt.Fprintf(a.err, "warning: %s: %s does not run; --pipeline '%s,%s' has it\n", list.flag, name, text, name)
 		}
 	}
 	return nil

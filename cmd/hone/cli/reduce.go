@@ -25,21 +25,26 @@ func reduceCommand(a *app) *cobra.Command {
 	var check string
 	var timeout time.Duration
 	c := &cobra.Command{
-		Use:   "reduce MODEL --check 'COMMAND {}' -o SMALL.onnx",
+		Use:   "reduce MODEL --check 'COMMAND {}' [-o SMALL.onnx]",
 		Short: "find the smallest part of a model that still fails",
 		Long: `reduce looks for the smallest part of a model with which a command still fails.
 
 The command runs in the shell with {} replaced by a candidate's file. It fails where it ends with the same status
-other than 0 as it did with the whole model; where several mistakes share a status, let it look for its message.`,
+other than 0 as it did with the whole model; where several mistakes share a status, let it look for its message.
+The part is printed as text, or written with -o.`,
 		Example: `  hone reduce model.onnx --check 'my-runtime {}' -o small.onnx
   hone reduce model.onnx --check 'my-runtime {} 2>&1 | grep -q "bad reshape" && exit 3; exit 0' -o small.onnx`,
 		Args: exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if of.path == "" || !strings.Contains(check, "{}") {
-				return usagef("reduce needs --check 'COMMAND {}' and -o FILE; {} stands for the file to check")
+			if !strings.Contains(check, "{}") {
+				return usagef("reduce needs --check 'COMMAND {}', in which {} stands for the file to check")
 			}
 			if err := of.check(); err != nil {
 				return err
+			}
+			form := of.emit
+			if of.path == "" && !cmd.Flags().Changed("emit") {
+				form = "onnx" // what commands read; what is found is printed as text
 			}
 			m, err := mf.open(a, args[0])
 			if err != nil {
@@ -51,15 +56,21 @@ other than 0 as it did with the whole model; where several mistakes share a stat
 				return err
 			}
 			defer os.RemoveAll(dir)
-			v := &verdict{command: check, file: filepath.Join(dir, "model."+of.emit), emit: of.emit, timeout: timeout}
+			v := &verdict{command: check, file: filepath.Join(dir, "model."+form), emit: form, timeout: timeout}
 			part, err := cut.Reduce(cmd.Context(), m.Module(), cut.Options{
-				Fails:    v.fails,
-				Progress: func(tried, ops int) { fmt.Fprintf(a.err, "%d ops still fail (%d candidates)\n", ops, tried) },
+				Fails: v.fails,
+				Progress: func(tried, ops int) {
+					fmt.Fprintf(a.err, "%s left (%s tried)\n", plural(ops, "op"), plural(tried, "candidate"))
+				},
 			})
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.out, "fails as the whole model does: %s\n", v.want)
+			told := a.out
+			if of.path == "" {
+				told = a.err // the text of the part is what is printed
+			}
+			fmt.Fprintf(told, "fails as the whole model does: %s\n", v.want)
 			return of.write(cmd, a, part, passes.CountOps(m.Module()))
 		},
 	}
