@@ -1,5 +1,7 @@
 package rt
 
+import "math/bits"
+
 // The structs below are what kernels are called with: one pointer to one of them, every field filled in advance.
 // Addresses are uintptr, since they may move past the end of what they point into, which Go's collector does not allow of a
 // pointer; the driver that filled them in keeps the memory alive. Strides and steps are in bytes, counts in elements. Generators take field offsets from these declarations.
@@ -169,11 +171,7 @@ type Range struct {
 func span(p uintptr, n int, write bool) Range { return Range{p, n, 1, 0, write} }
 
 func maskWidth(mask uint64) int {
-	n := 0
-	for ; mask != 0; mask >>= 1 {
-		n++
-	}
-	return n
+	return bits.Len64(mask)
 }
 
 // Footprint is the memory that a kernel of mr rows and the given number of panels touches when called with g.

@@ -17,13 +17,13 @@ func NewCheck(real *Set) *Check {
 	c := &Check{real: real, set: new(Set)}
 	s := c.set
 	*s = *real
-	s.Gemm = append([]Kernel[GemmArgs]{}, real.Gemm...)
-	for i := range s.Gemm {
-		guard(c, &s.Gemm[i], (*GemmArgs).bounds)
-	}
 	s.Planes = append([]Kernel[PlanesArgs]{}, real.Planes...)
 	for i := range s.Planes {
 		guard(c, &s.Planes[i], (*PlanesArgs).footprint)
+	}
+	s.Gemm = append([]Kernel[GemmArgs]{}, real.Gemm...)
+	for i := range s.Gemm {
+		guard(c, &s.Gemm[i], (*GemmArgs).bounds)
 	}
 	for _, k := range []*Kernel[TapArgs]{&s.Depthwise, &s.MaxPool, &s.SumPool} {
 		guard(c, k, (*TapArgs).footprint)
@@ -39,6 +39,8 @@ func NewCheck(real *Set) *Check {
 	guard(c, &s.WinoIn, (*WinoArgs).footprint)
 	guard(c, &s.WinoOut, (*WinoArgs).footprint)
 	s.Seal()
+	s.plan.whole = func(g *GemmArgs, rows, panels int) { held(c, "gemm", g, (*GemmArgs).bounds, rows, panels) }
+	c.scratch.dry = true
 	return c
 }
 
@@ -54,16 +56,19 @@ func (c *Check) Done() error {
 // guard replaces a kernel by a comparison.
 func guard[A any](c *Check, k *Kernel[A], footprint func(a *A, out []Range, x, y int) []Range) {
 	name, x, y := k.Name, k.Tile[0], k.Tile[1]
-	k.Fn = func(a *A) {
-		if c.err != nil {
+	k.Fn = func(a *A) { held(c, name, a, footprint, x, y) }
+}
+
+// held compares what a call would touch with what it may.
+func held[A any](c *Check, name string, a *A, footprint func(a *A, out []Range, x, y int) []Range, x, y int) {
+	if c.err != nil {
+		return
+	}
+	c.buf = footprint(a, c.buf[:0], x, y)
+	for i := range c.buf {
+		if r := &c.buf[i]; !c.within(r) {
+			c.err = fmt.Errorf("%s would touch memory that is not its own: %d pieces of %d bytes", name, r.Count, r.Len)
 			return
-		}
-		c.buf = footprint(a, c.buf[:0], x, y)
-		for i := range c.buf {
-			if r := &c.buf[i]; !c.within(r) {
-				c.err = fmt.Errorf("%s would touch memory that is not its own: %d pieces of %d bytes", name, r.Count, r.Len)
-				return
-			}
 		}
 	}
 }

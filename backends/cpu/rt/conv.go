@@ -213,7 +213,7 @@ func (b *convBound) run(tile int, s *Scratch) {
 	case b.copied:
 		w := b.columns(col)
 		for p := range b.planes {
-			w.padRows(at(s.at(0), p*b.plane*4), at(x, p*image*4), unit, units, b.px, b.pitch)
+			w.padRows(s, p*b.plane*4, at(x, p*image*4), unit, units, b.px, b.pitch)
 		}
 		x = s.at(0)
 	case b.runs():

@@ -108,7 +108,7 @@ func (b *planesBound) run(tile int, s *Scratch) {
 	w := b.columns(col)
 	planeBytes := b.rowsFor(b.rowTile) * pitch * 4
 	for c := range b.C {
-		w.padPhases(at(s.at(0), c*planeBytes), at(addr(b.X), (n*b.C+c)*b.H*b.W*4), row, rows, b.phase)
+		w.padPhases(s, c*planeBytes, at(addr(b.X), (n*b.C+c)*b.H*b.W*4), row, rows, b.phase)
 	}
 	y := at(addr(b.Y), (n*b.O*b.OH*b.OW+row*b.OW+col)*4)
 	g := &s.Args.Planes

@@ -99,7 +99,7 @@ func (b *depthwiseBound) run(tile int, s *Scratch) {
 func (b *depthwiseBound) block(s *Scratch, block, row, rows int) {
 	x := at(addr(b.X), block*b.H*b.W*laneBytes)
 	if b.copied {
-		b.padCopy(s.at(0), x, row, rows, Lanes)
+		b.padCopy(s, 0, x, row, rows, Lanes)
 		x = s.at(0)
 	} else {
 		x = at(x, row*b.StrideH*b.pitch*laneBytes)

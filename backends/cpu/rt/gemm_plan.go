@@ -7,6 +7,8 @@ type gemmPlan struct {
 	panels int                   // widest kernel, in panels
 	tall   [maxPanels + 1]rowCut // by the width of kernels in panels
 	low    [maxPanels + 1]rowCut // the same with low kernels only: see cover
+
+	whole func(g *GemmArgs, rows, panels int) // a Check's, in place of kernels: compares what they would touch all together
 }
 
 // rowCut says which kernel to call next by the rows left: an entry for every number below twice the tallest kernel.
@@ -100,6 +102,17 @@ func (p *gemmPlan) cover(g *GemmArgs, r area) {
 	cuts := &p.tall
 	if g.LdA%setPeriod == 0 {
 		cuts = &p.low
+	}
+	if p.whole != nil {
+		g.Mask = r.mask
+		for group := range r.groups {
+			g.A, g.C = at(a0, group*r.groupA), at(c0, group*r.groupC)
+			if r0 != 0 {
+				g.R = at(r0, group*r.groupC)
+			}
+			p.whole(g, r.rows, r.panels)
+		}
+		return
 	}
 	for panels := r.panels; panels > 0; {
 		w := p.width(panels)

@@ -27,6 +27,7 @@ type Scratch struct {
 	mem  Mem
 	Args Args
 	cur  cursor
+	dry  bool // a Check's: what Go code would copy to it stays away
 }
 
 // Bytes is the scratch memory, aligned to Align, its content undefined.

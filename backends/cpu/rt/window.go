@@ -38,14 +38,18 @@ func (w *Window) rowsFor(n int) int { return (n-1)*w.StrideH + (w.KH-1)*w.Dilati
 // width is how many input columns a row of output reads.
 func (w *Window) width() int { return (w.OW-1)*w.StrideW + (w.KW-1)*w.DilationW + 1 }
 
-// padCopy copies what output rows first to first+n-1 read from one plane to dst, with zeros where the window is outside of the
-// input. A pixel is px values.
-func (w *Window) padCopy(dst, plane uintptr, first, n, px int) {
-	w.padRows(dst, plane, first, n, px, w.width()*px)
+// padCopy copies what output rows first to first+n-1 read from one plane to scratch memory from off bytes on, with zeros where the
+// window is outside of the input. A pixel is px values.
+func (w *Window) padCopy(s *Scratch, off int, plane uintptr, first, n, px int) {
+	w.padRows(s, off, plane, first, n, px, w.width()*px)
 }
 
-// padRows is padCopy with rows of dst pitch values apart.
-func (w *Window) padRows(dst, plane uintptr, first, n, px, pitch int) {
+// padRows is padCopy with rows pitch values apart.
+func (w *Window) padRows(s *Scratch, off int, plane uintptr, first, n, px, pitch int) {
+	if s.dry {
+		return
+	}
+	dst := s.at(off)
 	width := w.width()
 	left := max(0, min(w.PadLeft, width)) // columns before the input
 	skip := max(0, -w.PadLeft)            // and columns of it before the window
@@ -65,11 +69,15 @@ func (w *Window) padRows(dst, plane uintptr, first, n, px, pitch int) {
 }
 
 // padPhases is padCopy of single values that sorts the columns of each row by their remainder by the stride, size of each.
-func (w *Window) padPhases(dst, plane uintptr, first, n, size int) {
+func (w *Window) padPhases(s *Scratch, off int, plane uintptr, first, n, size int) {
 	if w.StrideW == 1 {
-		w.padRows(dst, plane, first, n, 1, size)
+		w.padRows(s, off, plane, first, n, 1, size)
 		return
 	}
+	if s.dry {
+		return
+	}
+	dst := s.at(off)
 	for r := range w.rowsFor(n) {
 		y := first*w.StrideH - w.PadTop + r
 		for q := range w.StrideW {

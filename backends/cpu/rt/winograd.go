@@ -179,7 +179,7 @@ func (b *winogradBound) transformIn(s *Scratch, n, row, rows int) {
 	g := &s.Args.Wino
 	for p := range b.planes {
 		x := at(addr(b.X), (n*b.planes+p)*b.H*b.W*laneBytes)
-		w.padCopy(s.at(p*plane), x, row*winoOut, rows*winoOut, Lanes)
+		w.padCopy(s, p*plane, x, row*winoOut, rows*winoOut, Lanes)
 		for r := range rows {
 			*g = WinoArgs{Src: s.at(p*plane + r*winoOut*pitch), LdS: int64(pitch), Dst: s.at(b.vOff + p*b.patchStride() + r*b.across*laneBytes),
 				LdD: int64(b.planes * b.patchStride()), Tmp: s.at(b.edgeOff), N: int64(b.across)}
