@@ -25,6 +25,9 @@ type SessionOptions struct {
 	Tier string
 	// CacheBytes bounds the memory kept for shapes seen before.
 	CacheBytes int
+	// MemoryLimit bounds the bytes of the values of a run that are alive at
+	// once, as far as they are planned, and of each that is not; 0 is no limit.
+	MemoryLimit int
 	// Warn, if any, is told what a user should know, a line each.
 	Warn func(string)
 	// Check reads all weights and compares their checksums before the first
@@ -89,7 +92,7 @@ func newSession(m *ir.Module, b *bundle.Bundle, opt SessionOptions) (*Session, e
 			return nil, err
 		}
 	}
-	s, err := cpu.NewSession(m, cpu.Options{Threads: opt.Threads, Tier: opt.Tier, CacheBytes: opt.CacheBytes})
+	s, err := cpu.NewSession(m, cpu.Options{Threads: opt.Threads, Tier: opt.Tier, CacheBytes: opt.CacheBytes, MemoryLimit: opt.MemoryLimit})
 	if err != nil {
 		return nil, err
 	}

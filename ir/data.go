@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
+	"io"
 	"sync"
 
 	"github.com/hone-ml/hone/tensor"
@@ -71,15 +73,19 @@ func (c *Data) Wire() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.wire(t), nil
+}
+
+func (c *Data) wire(t *tensor.Tensor) []byte {
 	if c.DType != tensor.String {
-		return t.Wire(), nil
+		return t.Wire()
 	}
 	var b []byte
 	for _, s := range t.Strings {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
-	return b, nil
+	return b
 }
 
 // DataFromWire is the inverse of Wire. The bytes are shared.
@@ -113,6 +119,44 @@ func DataFromWire(d tensor.DType, shape []int, b []byte) (*Data, error) {
 	return NewData(t), nil
 }
 
+// WriteWire writes the elements as Wire has them, and returns the digest. They
+// are loaded once, and read once where the digest is not known yet: what text
+// shows of them is kept as well.
+func (c *Data) WriteWire(w io.Writer) (digest string, err error) {
+	const piece = 64 << 10
+	t, err := c.Tensor()
+	if err != nil {
+		return "", err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.head == "" {
+		c.head = formatElems(t, min(headElems, t.Len()))
+	}
+	b, h := c.wire(t), c.hash()
+	for len(b) > 0 {
+		n := min(len(b), piece)
+		if c.digest == "" {
+			h.Write(b[:n])
+		}
+		if _, err := w.Write(b[:n]); err != nil {
+			return "", err
+		}
+		b = b[n:]
+	}
+	if c.digest == "" {
+		c.digest = hex.EncodeToString(h.Sum(nil)[:8])
+	}
+	return c.digest, nil
+}
+
+// hash begins a digest.
+func (c *Data) hash() hash.Hash {
+	h := sha256.New()
+	fmt.Fprint(h, c.Type().String(), "\n")
+	return h
+}
+
 // Digest returns the first 16 hex digits of the SHA-256 of type, shape and
 // bytes: the name by which text refers to data kept elsewhere.
 func (c *Data) Digest() (string, error) {
@@ -125,8 +169,7 @@ func (c *Data) Digest() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	fmt.Fprint(h, c.Type().String(), "\n")
+	h := c.hash()
 	h.Write(b)
 	c.digest = hex.EncodeToString(h.Sum(nil)[:8])
 	return c.digest, nil

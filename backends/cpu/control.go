@@ -80,7 +80,7 @@ func (b *binder) newBody(r *ir.Block, args []ir.Type) (*body, error) {
 		}
 		outer = slices.Insert(outer, 0, a)
 	}
-	inner, failed := newBinder(fn, ahead, b.set, outer, depth)
+	inner, failed := newBinder(fn, ahead, b.machine, outer, depth)
 	if failed != nil {
 		return nil, failed
 	}

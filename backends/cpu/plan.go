@@ -18,8 +18,8 @@ import (
 // whose arenas are parts of it; what waits for sizes that a run tells is bound
 // when they are known, in the tail.
 type plan struct {
+	machine
 	fn      *ir.Func
-	set     *rt.Set
 	kernels *rt.Set // set, once the steps are checked
 	steps   []step
 	inputs  []*place
@@ -34,6 +34,12 @@ type plan struct {
 	keep    []any // memory that works point to
 	bytes   int
 	need    int // bytes of scratch memory
+}
+
+// machine is what plans run on.
+type machine struct {
+	set   *rt.Set
+	limit int // the most bytes of an arena, or of what the reference computes; 0 is no limit
 }
 
 // step is one op: works for the pool, plans of its regions, or an evaluation.
@@ -64,12 +70,12 @@ type binder struct {
 }
 
 // bind makes the plan of a module with the values known ahead, for inputs of the given shapes.
-func bind(m *ir.Module, ahead *restored, set *rt.Set, shapes [][]int) (*plan, error) {
+func bind(m *ir.Module, ahead *restored, on machine, shapes [][]int) (*plan, error) {
 	args := make([]argument, len(shapes))
 	for i, s := range shapes {
 		args[i] = argument{shape: s, known: s != nil}
 	}
-	b, err := newBinder(m.Main(), ahead, set, args, 0)
+	b, err := newBinder(m.Main(), ahead, on, args, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +83,9 @@ func bind(m *ir.Module, ahead *restored, set *rt.Set, shapes [][]int) (*plan, er
 }
 
 // newBinder gives the values of a function their places.
-func newBinder(fn *ir.Func, ahead *restored, set *rt.Set, args []argument, depth int) (*binder, error) {
+func newBinder(fn *ir.Func, ahead *restored, on machine, args []argument, depth int) (*binder, error) {
 	b := &binder{
-		plan:    &plan{fn: fn, set: set, places: map[*ir.Value]*place{}, dynamic: map[*ir.Value]tensor.Value{}, fixed: map[*ir.Value]tensor.Value{}},
+		plan:    &plan{machine: on, fn: fn, places: map[*ir.Value]*place{}, dynamic: map[*ir.Value]tensor.Value{}, fixed: map[*ir.Value]tensor.Value{}},
 		ahead:   ahead,
 		env:     map[string]int64{},
 		shapes:  ops.NewShapes(fn.Module()),
@@ -140,6 +146,9 @@ func (b *binder) waits(op *ir.Op) bool {
 // is the plan that has the values ins, those of the last arguments.
 func (b *binder) finish(outer *plan, ins []*ir.Value) error {
 	b.layOut()
+	if b.limit > 0 && b.bytes > b.limit {
+		return fmt.Errorf("values take %d bytes, over the limit of %d for this run", b.bytes, b.limit)
+	}
 	arena, err := rt.Alloc(b.bytes)
 	if err != nil {
 		return err

@@ -182,7 +182,7 @@ func (p *plan) evaluate(ctx context.Context, s *step) error {
 			ins[i] = p.value(v)
 		}
 	}
-	outs, err := s.eval.Eval(ctx, ins, p.value, interp.Options{})
+	outs, err := s.eval.Eval(ctx, ins, p.value, interp.Options{MemoryLimit: int64(p.limit)})
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,10 @@ type Options struct {
 	// CacheBytes bounds the memory of plans that are kept for shapes seen
 	// before; 0 means 256 MB.
 	CacheBytes int
+	// MemoryLimit bounds the bytes of a plan's arena, and of what the reference
+	// computes in one go where there is no kernel; 0 is no limit. A run that
+	// would take more fails.
+	MemoryLimit int
 }
 
 const defaultCache = 256 << 20
@@ -143,7 +147,7 @@ func (s *Session) acquire(inputs []tensor.Value) (*plan, error) {
 			return p, nil
 		}
 	}
-	p, err := bind(s.module, s.ahead, s.set, shapes)
+	p, err := bind(s.module, s.ahead, machine{s.set, s.opt.MemoryLimit}, shapes)
 	if err != nil {
 		return nil, err
 	}

@@ -89,7 +89,7 @@ func (t *tail) acquire(p *plan) (*bound, error) {
 		depth = maxDepth
 	}
 	b := &bound{key: key, ins: ins}
-	nb, err := newBinder(fn, ahead, p.set, p.seen(ins, p.value), depth)
+	nb, err := newBinder(fn, ahead, p.machine, p.seen(ins, p.value), depth)
 	if err != nil {
 		return nil, err
 	}

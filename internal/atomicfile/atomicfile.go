@@ -36,6 +36,9 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	return f.f.WriteAt(p, off)
 }
 
+// Truncate makes the file size bytes long.
+func (f *File) Truncate(size int64) error { return f.f.Truncate(size) }
+
 // Seek implements io.Seeker.
 func (f *File) Seek(off int64, whence int) (int64, error) { return f.f.Seek(off, whence) }
 

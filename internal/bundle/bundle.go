@@ -8,10 +8,10 @@
 //	          length of the file uint64, CRC-32C of the table uint32, 4 zero bytes
 //	table     one entry a section: name [16]byte, offset uint64, length uint64,
 //	          CRC-32C uint32, 4 zero bytes
+//	weights   the constants, each at a multiple of 64 bytes, on a page boundary
 //	ir        the module as IR text, deflated (RFC 1951)
 //	index     where each constant lies in weights: digest, offset, length
 //	checksums a CRC-32C for each megabyte of weights
-//	weights   the constants, each at a multiple of 64 bytes, on a page boundary
 //	others    JSON: the preprocessing spec, facts about the compilation
 //
 // All numbers are little-endian. The same module gives the same bytes on any
@@ -20,7 +20,6 @@
 package bundle
 
 import (
-	"bufio"
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
@@ -73,54 +72,46 @@ type entry struct {
 	crc            uint32
 }
 
-// Write writes a module and further sections.
-func Write(w io.Writer, m *ir.Module, others ...Section) error {
+// File is what a bundle is written to: an empty file.
+type File interface {
+	io.WriterAt
+	Truncate(size int64) error
+}
+
+// Write writes a module and further sections. The weights come first, and the
+// text behind them, so that the digests in the text, the checksums and the file
+// come of reading each constant once.
+func Write(w File, m *ir.Module, others ...Section) error {
+	consts, err := writeWeights(io.NewOffsetWriter(w, pageSize), m)
+	if err != nil {
+		return err
+	}
+	if err := w.Truncate(int64(pageSize + consts.size)); err != nil {
+		return err
+	}
 	text, err := deflated(m)
 	if err != nil {
 		return err
 	}
-	consts, index, size, err := layOut(m)
-	if err != nil {
-		return err
+	parts := append([]Section{{secIR, text}, {secIndex, consts.index}, {secSums, consts.sums.finish()}}, others...)
+	if len(parts) >= maxSections {
+		return fmt.Errorf("%d sections are more than %d", len(parts)+1, maxSections)
 	}
-	sums, err := checksums(consts, size)
-	if err != nil {
-		return err
-	}
-	parts := append([]Section{{secIR, text}, {secIndex, index}, {secSums, sums}}, others...)
-	at := uint64(headerSize + entrySize*(len(parts)+1))
-	var entries []entry
+	entries := []entry{{secWeights, pageSize, consts.size, 0}}
+	at := pageSize + consts.size
 	for _, p := range parts {
 		if len(p.Name) > 16 {
 			return fmt.Errorf("section name %q is longer than 16 bytes", p.Name)
 		}
 		at = alignTo(at, constAlign)
+		if _, err := w.WriteAt(p.Data, int64(at)); err != nil {
+			return err
+		}
 		entries = append(entries, entry{p.Name, at, uint64(len(p.Data)), crc32.Checksum(p.Data, castagnoli)})
 		at += uint64(len(p.Data))
 	}
-	at = alignTo(at, pageSize)
-	entries = append(entries, entry{secWeights, at, size, 0})
-	buffered := bufio.NewWriterSize(w, chunk)
-	out := &counter{w: buffered}
-	out.write(header(entries, at+size))
-	for i, p := range parts {
-		out.pad(entries[i].offset)
-		out.write(p.Data)
-	}
-	out.pad(at)
-	for _, c := range consts {
-		b, err := c.data.Wire()
-		if err != nil {
-			return err
-		}
-		out.pad(at + c.offset)
-		out.write(b)
-	}
-	out.pad(at + size)
-	if out.err != nil {
-		return out.err
-	}
-	return buffered.Flush()
+	_, err = w.WriteAt(header(entries, at), 0)
+	return err
 }
 
 // deflated returns the module's text, compressed.
@@ -173,76 +164,54 @@ func header(entries []entry, length uint64) []byte {
 	return append(h, table...)
 }
 
-// counter writes and knows how far it is.
-type counter struct {
-	w   io.Writer
-	n   uint64
-	err error
+// weights are the constants on their way into a file.
+type weights struct {
+	w     io.WriterAt
+	index []byte
+	size  uint64 // of what is written, and where the next constant goes
+	sums  summer // of it
 }
 
-func (c *counter) write(b []byte) {
-	if c.err == nil {
-		_, c.err = c.w.Write(b)
-		c.n += uint64(len(b))
-	}
-}
-
-var zeros [pageSize]byte
-
-func (c *counter) pad(to uint64) {
-	for c.err == nil && c.n < to {
-		c.write(zeros[:min(to-c.n, pageSize)])
-	}
-}
-
-// stored is a constant and where it goes.
-type stored struct {
-	data           *ir.Data
-	offset, length uint64
-}
-
-// layOut gives every constant that the text names by digest its offset.
-func layOut(m *ir.Module) (consts []stored, index []byte, size uint64, err error) {
+// writeWeights writes every constant that the text names by digest, once.
+func writeWeights(w io.WriterAt, m *ir.Module) (*weights, error) {
+	c := &weights{w: w}
 	seen := map[string]bool{}
-	err = ir.EachRemote(m, ir.PrintOptions{}, func(d *ir.Data) error {
-		digest, err := d.Digest()
-		if err != nil || seen[digest] {
-			return err
-		}
-		seen[digest] = true
-		b, err := d.Wire()
+	err := ir.EachRemote(m, ir.PrintOptions{}, func(d *ir.Data) error {
+		before := *c
+		before.sums.sums = slices.Clip(before.sums.sums)
+		digest, err := d.WriteWire(c)
 		if err != nil {
 			return err
 		}
+		if seen[digest] { // known only now: what follows is written over it
+			*c = before
+			return nil
+		}
+		seen[digest] = true
 		raw, err := hex.DecodeString(digest)
 		if err != nil {
 			return err
 		}
-		index = append(index, raw...)
-		index = binary.LittleEndian.AppendUint64(index, size)
-		index = binary.LittleEndian.AppendUint64(index, uint64(len(b)))
-		consts = append(consts, stored{d, size, uint64(len(b))})
-		size = alignTo(size+uint64(len(b)), constAlign)
-		return nil
+		c.index = append(c.index, raw...)
+		c.index = binary.LittleEndian.AppendUint64(c.index, before.size)
+		c.index = binary.LittleEndian.AppendUint64(c.index, c.size-before.size)
+		_, err = c.Write(zeros[:alignTo(c.size, constAlign)-c.size])
+		return err
 	})
-	return consts, index, size, err
+	return c, err
 }
 
-// checksums computes the CRC of each chunk of the weights section.
-func checksums(consts []stored, size uint64) ([]byte, error) {
-	s := &summer{}
-	out := &counter{w: s}
-	for _, c := range consts {
-		b, err := c.data.Wire()
-		if err != nil {
-			return nil, err
-		}
-		out.pad(c.offset)
-		out.write(b)
+// Write implements io.Writer.
+func (c *weights) Write(b []byte) (int, error) {
+	n, err := c.w.WriteAt(b, int64(c.size))
+	if err == nil {
+		c.size += uint64(n)
+		_, err = c.sums.Write(b)
 	}
-	out.pad(size)
-	return s.finish(), nil
+	return n, err
 }
+
+var zeros [constAlign]byte
 
 // summer is a writer that takes the CRC of every chunk.
 type summer struct {

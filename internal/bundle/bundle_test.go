@@ -26,9 +26,40 @@ func sample() *ir.Module {
 }
 
 func write(t testing.TB, m *ir.Module, others ...Section) []byte {
-	var b bytes.Buffer
-	require.NoError(t, Write(&b, m, others...))
-	return b.Bytes()
+	var f memory
+	require.NoError(t, Write(&f, m, others...))
+	return f
+}
+
+// memory is a file in memory.
+type memory []byte
+
+func (f *memory) WriteAt(b []byte, at int64) (int, error) {
+	if need := int(at) + len(b); need > len(*f) {
+		*f = append(*f, make([]byte, need-len(*f))...)
+	}
+	return copy((*f)[at:], b), nil
+}
+
+func (f *memory) Truncate(size int64) error {
+	*f = append(*f, make([]byte, max(0, int(size)-len(*f)))...)[:size]
+	return nil
+}
+
+// Each constant is read once, a module's text included.
+func TestWeightsAreReadOnce(t *testing.T) {
+	m := ir.NewModule("m", 28)
+	at := ir.AtEnd(m.Main().Body)
+	reads := 0
+	d := ir.LazyData(tensor.Float32, []int{1000, 1000}, func() (*tensor.Tensor, error) {
+		reads++
+		return tensor.New(tensor.Float32, 1000, 1000), nil
+	})
+	m.Main().Return([]string{"x"}, at.Constant(d))
+	b, err := Read(write(t, m))
+	require.NoError(t, err)
+	require.NoError(t, b.Check())
+	require.Equal(t, 1, reads)
 }
 
 func TestRoundTrip(t *testing.T) {

@@ -26,8 +26,7 @@ func EngineOf(name, pipeline string) Engine {
 	return nil
 }
 
-// memoryLimit bounds the values that a test on the interpreter has alive at
-// once: ONNX's own need less than a tenth of it.
+// memoryLimit bounds the values that a test has alive at once: ONNX's own need less than a tenth of it.
 const memoryLimit = 2 << 30
 
 func interpreted(ctx context.Context, path, pipeline string) (*Model, error) {
@@ -59,7 +58,7 @@ func compiled(ctx context.Context, path, pipeline string) (*Model, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	s, err := lowered.Session(hone.SessionOptions{Threads: 1})
+	s, err := lowered.Session(hone.SessionOptions{Threads: 1, MemoryLimit: memoryLimit})
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}

@@ -55,6 +55,9 @@ func ForOp(op *ir.Op) *Program {
 func (p *Program) Eval(ctx context.Context, ins []tensor.Value, outer func(*ir.Value) tensor.Value, opt Options) ([]tensor.Value, error) {
 	r := p.start(ctx, opt)
 	r.outer = outer
+	if err := r.room(p.op, ins); err != nil {
+		return nil, err
+	}
 	return ops.Eval(p.op, ins, &r.env)
 }
 
