@@ -1,6 +1,9 @@
 package tensor
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // DType is an element type. The values are those of onnx.TensorProto.DataType,
 // so that decoding and encoding need no table.
@@ -138,6 +141,18 @@ func (d DType) IsSigned() bool { return d.Valid() && dtypes[d].kind == kindSigne
 
 // IsUnsigned reports whether d is an unsigned integer type.
 func (d DType) IsUnsigned() bool { return d.Valid() && dtypes[d].kind == kindUnsigned }
+
+// Range returns the least and the largest number of an integer type, 0 and 0 of
+// any other; those of 64 bits are rounded.
+func (d DType) Range() (least, most float64) {
+	switch bits := float64(d.Bits()); {
+	case d.IsUnsigned():
+		return 0, math.Exp2(bits) - 1
+	case d.IsSigned():
+		return -math.Exp2(bits - 1), math.Exp2(bits-1) - 1
+	}
+	return 0, 0
+}
 
 // IsComplex reports whether d is Complex64 or Complex128.
 func (d DType) IsComplex() bool { return d.Valid() && dtypes[d].kind == kindComplex }

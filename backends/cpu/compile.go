@@ -6,6 +6,8 @@ import (
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/passes/fuse"
 
+	_ "github.com/hone-ml/hone/passes/batchnorm"
+	_ "github.com/hone-ml/hone/passes/codes"
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
 	_ "github.com/hone-ml/hone/passes/fold"
@@ -74,9 +76,11 @@ func Pipeline() *passes.Pipeline {
 		passes.Func("expand-gemm", each(expandGemm)),
 		passes.Func("pool-means", each(poolMean)),
 		passes.Func("spread-transposed", each(spreadTransposed)),
+		mustPass("raise-dequantize", nil),
 		passes.Func("round-in-float", each(roundInFloat)),
 		passes.Func("share-masks", each(shareMask)),
 		mustPass("fold-constants", passes.Options{"decode": "true", "max-growth": "1024"}),
+		mustPass("fold-batchnorm", nil), // whose parameters were codes
 		mustPass("dce", nil),
 		mustPass("fuse", nil), // the fused level is reached; what follows is how the CPU does it
 		passes.Func("expand-recurrent", each(expandRecurrent)),

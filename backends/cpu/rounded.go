@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"github.com/hone-ml/hone/ir"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/ref"
@@ -45,11 +43,9 @@ func roundInFloat(c *passes.Context, op *ir.Op) (bool, error) {
 // are no integers of 8 or 16 bits.
 func codes(q *ir.Op) (least, most float64, ok bool) {
 	switch d := q.Result(0).Type.DType; d {
-	case tensor.Uint8, tensor.Uint16:
-		return 0, math.Exp2(float64(d.Bits())) - 1, true
-	case tensor.Int8, tensor.Int16:
-		half := math.Exp2(float64(d.Bits() - 1))
-		return -half, half - 1, true
+	case tensor.Uint8, tensor.Uint16, tensor.Int8, tensor.Int16:
+		least, most = d.Range()
+		return least, most, true
 	}
 	return 0, 0, false
 }

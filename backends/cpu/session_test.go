@@ -102,6 +102,11 @@ var programs = []struct {
 		"v = DequantizeLinear(w, ws) {axis=0}\nv2 = DequantizeLinear(w2, ws) {axis=0}\na = Conv(x, v, wb) {pads=[1,1,1,1]}\nb = Relu(a)\nc = Conv(b, v2) {group=32}\nAdd(c, c)", 1, 0},
 	{"static int8", "x: f32[N,16,9,9], w: i8[32,16,3,3], ws: f32[32], wb: f32[32], wz: i8[1]",
 		"q = QuantizeLinear(x, ${0.02}, wz)\nd = DequantizeLinear(q, ${0.02}, wz)\nv = DequantizeLinear(w, ws) {axis=0}\na = Conv(d, v, wb) {pads=[1,1,1,1]}\nb = Relu(a)\nq2 = QuantizeLinear(b, ${0.5}) {output_dtype=2}\nDequantizeLinear(q2, ${0.5})", 1, 0},
+	{"static int8 with moves between", "x: f32[N,16,8,8], w: i8[32,16,3,3], ws: f32[32], wb: f32[32]",
+		"q = QuantizeLinear(x, ${0.02})\nm = MaxPool(q) {kernel_shape=[2,2], strides=[2,2]}\nc = Concat(m, m) {axis=1}\ns = Slice(c, ${[8]}, ${[24]}, ${[1]})\nd = DequantizeLinear(s, ${0.02})\n" +
+			"v = DequantizeLinear(w, ws) {axis=0}\na = Conv(d, v, wb) {pads=[1,1,1,1]}\nRelu(a)", 1, 0},
+	{"batch norm of int8 parameters", "x: f32[N,16,8,8], w: f32[32,16,3,3], w1: u8[32], w2: f32[32]",
+		"a = Conv(x, w)\nq = QuantizeLinear(a, ${0.02})\nd = DequantizeLinear(q, ${0.02})\ng = DequantizeLinear(w1, ${0.5})\nv = Abs(w2)\ny = BatchNormalization(d, g, w2, w2, v)\nRelu(y)", 1, 0},
 	{"int8 weights in a winograd", "x: f32[N,16,21,17], w: i8[40,16,3,3], ws: f32[40]",
 		"v = DequantizeLinear(w, ws) {axis=0}\na = Conv(x, v) {pads=[1,1,1,1]}\nRelu(a)", 1, 0},
 	{"int8 weights of few channels", "x: f32[N,8,9,20], w: i8[3,8,5,5], ws: f32[3]", "v = DequantizeLinear(w, ws) {axis=0}\na = Conv(x, v)\nRelu(a)", 1, 0},

@@ -8,6 +8,7 @@ import (
 	_ "github.com/hone-ml/hone/passes/attention"
 	_ "github.com/hone-ml/hone/passes/batchnorm"
 	_ "github.com/hone-ml/hone/passes/cluster"
+	_ "github.com/hone-ml/hone/passes/codes"
 	_ "github.com/hone-ml/hone/passes/control"
 	_ "github.com/hone-ml/hone/passes/cse"
 	_ "github.com/hone-ml/hone/passes/dce"
@@ -39,8 +40,8 @@ func init() {
 	}
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
-		{"O1", "fix(fold-constants,inline-control,simplify,simplify-shapes,cse,dce)"},
-		{"O2", "fix(fold-constants,inline-control,simplify,simplify-shapes,simplify-recurrent,recognize,sink-transposes,fold-batchnorm,fold-scale,fold-pad,cse,dce),recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
+		{"O1", "fix(fold-constants,inline-control,simplify,simplify-shapes,sink-dequantize,cse,dce)"},
+		{"O2", "fix(fold-constants,inline-control,simplify,simplify-shapes,simplify-recurrent,recognize,sink-transposes,sink-dequantize,fold-batchnorm,fold-scale,fold-pad,cse,dce),recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
 		{"O3", "fix(fold-constants,inline-control{max-ops=4096}),O2"},
 	} {
 		passes.RegisterLevel(l.name, l.text)

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"math"
 	"slices"
 
 	"github.com/hone-ml/hone/ir"
@@ -48,6 +49,15 @@ var wider = map[tensor.DType][]tensor.DType{
 	tensor.Float16:  {tensor.Float32, tensor.Float64},
 	tensor.BFloat16: {tensor.Float32, tensor.Float64},
 	tensor.Float32:  {tensor.Float64},
+}
+
+// zeroPoint returns the constant zero point of a quantization, 0 where it is
+// absent.
+func zeroPoint(v *ir.Value) (float64, bool) {
+	if v == nil {
+		return 0, true
+	}
+	return scalar(v)
 }
 
 // predicates are the conditions of where clauses.
@@ -185,6 +195,33 @@ var predicates = map[string]func(b *Bindings, a []Arg) bool{
 	"results": func(b *Bindings, a []Arg) bool { return b.Root.NumResults() == int(a[0].int()) },
 	// positive(s): a constant scalar is greater than 0.
 	"positive": func(_ *Bindings, a []Arg) bool { f, ok := scalar(a[0].Value); return ok && f > 0 },
+	// lowest-code(z): the zero point z of the QuantizeLinear that is replaced is
+	// the lowest of its type.
+	"lowest-code": func(b *Bindings, a []Arg) bool {
+		d := b.Root.Result(0).Type.DType
+		least, _ := d.Range()
+		z, ok := zeroPoint(a[0].Value)
+		return d.IsInt() && ok && z == least
+	},
+	// holds-codes(lo, hi, s, z): the bounds lo and hi, which may be absent, have
+	// the lowest and the highest code that there is, with scale s and zero point z.
+	"holds-codes": func(b *Bindings, a []Arg) bool {
+		d := b.Root.Result(0).Type.DType
+		s, known := scalar(a[2].Value)
+		z, also := zeroPoint(a[3].Value)
+		if !d.IsInt() || !known || !also || !(s > 0) || a[2].Value.Type.DType != tensor.Float32 || b.Root.Attrs.Has("precision") {
+			return false
+		}
+		code := func(v *ir.Value, absent float64) float64 {
+			f, ok := scalar(v)
+			if !ok {
+				return absent
+			}
+			return math.RoundToEven(float64(float32(f)/float32(s))) + z
+		}
+		least, most := d.Range()
+		return code(a[0].Value, least) <= least && code(a[1].Value, most) >= most
+	},
 	// broadcasts-into(b, x): combining b with x gives x's shape.
 	"broadcasts-into": func(_ *Bindings, a []Arg) bool {
 		v, x := a[0].dims(), a[1].dims()

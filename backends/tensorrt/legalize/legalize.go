@@ -143,7 +143,7 @@ func (l *legalizing) passes() ([]passes.Pass, error) {
 		add("fold-batchnorm")
 		out = append(out, quantize)
 	}
-	add("trt-quantized")
+	add("raise-dequantize,trt-quantized") // TensorRT moves its Q/DQ pairs by itself
 	if f.Float != tensor.Float32 {
 		o := l.Options
 		if f.Layers != "" {
