@@ -184,7 +184,7 @@ func openText(path string) (*ir.Module, error) {
 func SideFile(path string) string { return path + ".data" }
 
 // check verifies a module that came from outside, and computes its types
-// anew, so that none of them is a claim.
+// anew, so that only those are claims that inference can not tell.
 func check(m *ir.Module) error {
 	if err := ops.Verify(m); err != nil {
 		return err

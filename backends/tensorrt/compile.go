@@ -30,10 +30,8 @@ func Explain(ctx context.Context, m *ir.Module, o Options) (Table, error) {
 
 // legalize rewrites m, and returns the calibration data that it read for that.
 func (o Options) legalize(ctx context.Context, m *ir.Module) (table Table, batches []calibrate.Batch, err error) {
-	if o.Calibrate != "" {
-		if batches, err = calibrate.Load(o.Calibrate, m.Main().Body.Args); err != nil {
-			return nil, nil, err
-		}
+	if batches, err = calibrate.LoadIfGiven(o.Calibrate, m.Main().Body.Args); err != nil {
+		return nil, nil, err
 	}
 	table, err = legalize.Run(ctx, m, legalize.Options{SM: o.SM, Precision: o.Precision, Keep: o.Keep, Batches: batches, Choice: o.Choice, Note: o.Note})
 	return table, batches, err

@@ -90,6 +90,14 @@ func LoadOrSeeded(path string, args []*ir.Value, n int) ([]Batch, error) {
 	return Load(path, args)
 }
 
+// LoadIfGiven reads the batches at path, none where there is no path.
+func LoadIfGiven(path string, args []*ir.Value) ([]Batch, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return Load(path, args)
+}
+
 // As returns the batches in the element types of args, for a module whose inputs have become narrower.
 func As(batches []Batch, args []*ir.Value) ([]Batch, error) {
 	out := make([]Batch, len(batches))

@@ -217,3 +217,20 @@ func TestSequencesAndOptionals(t *testing.T) {
 	_, err = interp.New(m).Run(context.Background(), []tensor.Value{in, tensor.Int64s([]int64{1, 2}), tensor.Scalar(tensor.Int64, int64(9))}, interp.Options{})
 	require.ErrorContains(t, err, "position 9")
 }
+
+// What inference can not tell stays as it was declared, and what is computed
+// from it has a rank then; what it tells counts.
+func TestInferenceKeepsWhatIsDeclared(t *testing.T) {
+	m, err := ir.Parse(`module @m opset=28
+func @main(%x: f32[4], %s: i64[K]) -> (y: f32[2,2], z: f32[4]) {
+  %0 = Reshape(%x, %s) : f32[2,2]
+  %1 = Relu(%0) : f32[]
+  %2 = Neg(%x) : f32[5]
+  return(%1, %2)
+}
+`, ir.ParseOptions{})
+	require.NoError(t, err)
+	require.NoError(t, ops.InferModule(m))
+	require.Equal(t, "f32[2,2]", m.Main().Results()[0].Type.String())
+	require.Equal(t, "f32[4]", m.Main().Results()[1].Type.String())
+}

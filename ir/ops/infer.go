@@ -26,12 +26,26 @@ func NewShapes(m *ir.Module) *Shapes {
 	return &Shapes{module: m, contents: map[*ir.Value][]ir.Dim{}, values: map[*ir.Value]*tensor.Tensor{}}
 }
 
-// InferModule sets the type of every value from the types of the inputs.
+// InferModule sets the type of every value from the types of the inputs. A
+// value of a function's body whose rank inference does not tell keeps the shape
+// that was declared; the types of regions, which are inferred until they fit,
+// are no declarations.
 func InferModule(m *ir.Module) error {
 	s := NewShapes(m)
 	for _, f := range m.Funcs {
-		if err := s.Block(f.Body); err != nil {
-			return err
+		for op := range f.Body.Ops() {
+			declared := make([]ir.Type, op.NumResults())
+			for i, v := range op.Results() {
+				declared[i] = v.Type
+			}
+			if err := s.Op(op); err != nil {
+				return err
+			}
+			for i, v := range op.Results() {
+				if t := v.Type; t.IsTensor() && !t.Ranked && t.Kind == declared[i].Kind && t.DType == declared[i].DType {
+					v.Type = declared[i].WithLayout(t.Layout)
+				}
+			}
 		}
 	}
 	return nil

@@ -51,11 +51,9 @@ func newPass(o passes.Options) (passes.Pass, error) {
 		if err != nil {
 			return false, err
 		}
-		var batches []calibrate.Batch
-		if path := o["calibration"]; path != "" {
-			if batches, err = calibrate.Load(path, m.Main().Body.Args); err != nil {
-				return false, err
-			}
+		batches, err := calibrate.LoadIfGiven(o["calibration"], m.Main().Body.Args)
+		if err != nil {
+			return false, err
 		}
 		err = moments.Each(c, m, found, batches, func(l layers.Layer, mo *moments.Moments) error {
 			if l.Weight.Len() <= 1<<bits {

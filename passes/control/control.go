@@ -41,30 +41,10 @@ func init() {
 				if !i.changed {
 					return false, nil
 				}
-				return true, infer(m)
+				return true, ops.InferModule(m)
 			}), nil
 		},
 	})
-}
-
-// infer finds what the branches and bodies hid of types. Results whose rank
-// inference does not tell keep the one that the model declares.
-func infer(m *ir.Module) error {
-	declared := map[*ir.Value]ir.Type{}
-	for _, f := range m.Funcs {
-		for _, v := range f.Body.Results() {
-			declared[v] = v.Type
-		}
-	}
-	if err := ops.InferModule(m); err != nil {
-		return err
-	}
-	for v, t := range declared {
-		if v.Type.IsTensor() && !v.Type.Ranked && v.Type.DType == t.DType {
-			v.Type = t
-		}
-	}
-	return nil
 }
 
 type inliner struct {

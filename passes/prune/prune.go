@@ -46,11 +46,9 @@ func newPass(o passes.Options) (passes.Pass, error) {
 		if err != nil {
 			return false, err
 		}
-		var batches []calibrate.Batch
-		if path := o["calibration"]; path != "" {
-			if batches, err = calibrate.Load(path, m.Main().Body.Args); err != nil {
-				return false, err
-			}
+		batches, err := calibrate.LoadIfGiven(o["calibration"], m.Main().Body.Args)
+		if err != nil {
+			return false, err
 		}
 		if o["method"] == "channels" {
 			return cutChannels(c, m, found, channelOptions{amount, o["importance"], o.Int("multiple")}, batches)
