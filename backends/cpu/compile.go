@@ -76,6 +76,7 @@ func Pipeline() *passes.Pipeline {
 		passes.Func("expand-gemm", each(expandGemm)),
 		passes.Func("pool-means", each(poolMean)),
 		passes.Func("spread-transposed", each(spreadTransposed)),
+		passes.Func("expand-reductions", each(expandReduction)),
 		mustPass("raise-dequantize", nil),
 		passes.Func("round-in-float", each(roundInFloat)),
 		passes.Func("share-masks", each(shareMask)),

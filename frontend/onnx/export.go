@@ -312,18 +312,20 @@ func (x *exporter) node(op *ir.Op) (*onnxpb.NodeProto, error) {
 	for _, v := range op.Operands() {
 		n.Input = append(n.Input, x.name(v))
 	}
-	last := 1
+	unread := func(i int) bool { // and may be left out
+		_, named := x.vals[op.Result(i)]
+		return i > 0 && !named && op.Result(i).NumUses() == 0 && optionalOut(op, i)
+	}
+	last := op.NumResults()
+	for last > 0 && unread(last-1) {
+		last--
+	}
 	for i, v := range op.Results() {
 		x.sees(v.Type)
-		if _, named := x.vals[v]; named || v.NumUses() > 0 {
-			last = i + 1
+		if i >= last {
+			continue
 		}
-	}
-	if s := ops.SchemaOf(op.Name); s != nil {
-		last = max(last, min(s.MinOutputs(), op.NumResults()))
-	}
-	for i, v := range op.Results()[:min(last, op.NumResults())] {
-		if _, named := x.vals[v]; i > 0 && !named && v.NumUses() == 0 && i >= 1 && optionalOut(op, i) {
+		if unread(i) {
 			n.Output = append(n.Output, "")
 			continue
 		}

@@ -141,6 +141,27 @@ func TestExportKeepsWhatItDoesNotKnow(t *testing.T) {
 	require.ErrorContains(t, Export(&b, m, ExportOptions{Opset: 99}), "opset 99 is not known")
 }
 
+// TestExportLeavesOutWhatMayBeAbsent: a result that nobody reads, unless it is one
+// of a list whose length says something.
+func TestExportLeavesOutWhatMayBeAbsent(t *testing.T) {
+	m, err := ir.Parse(`module @m opset=18
+func @main(%x: f32[1,6,4,4]) -> (y: f32[1,2,4,4], z: f32[1,6,3,3]) {
+  %0 = const i64[3] [1, 2, 3]
+  %1:3 = Split(%x, %0) {axis=1} : f32[1,1,4,4], f32[1,2,4,4], f32[1,3,4,4]
+  %2:2 = MaxPool(%x) {kernel_shape=[2,2]} : f32[1,6,3,3], i64[1,6,3,3]
+  return(%1#1, %2#0)
+}
+`, ir.ParseOptions{})
+	require.NoError(t, err)
+	var b bytes.Buffer
+	require.NoError(t, Export(&b, m, ExportOptions{}))
+	back, err := onnxpb.DecodeModel(b.Bytes())
+	require.NoError(t, err)
+	require.Len(t, back.Graph.Node[0].Output, 3)
+	require.NotContains(t, back.Graph.Node[0].Output, "")
+	require.Len(t, back.Graph.Node[1].Output, 1)
+}
+
 // TestExternalDataIsWrittenAndRead exports a model with its constants beside
 // it, and imports that.
 func TestExternalDataIsWrittenAndRead(t *testing.T) {

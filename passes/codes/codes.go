@@ -34,7 +34,7 @@ func init() {
 // move describes an op whose result holds elements of some operands as they are.
 type move struct {
 	values []int             // those operands; nil: all of them
-	grows  bool              // the result may have more elements than they do
+	late   bool              // only where codes are wanted behind it: the result may be larger, or moves on by itself
 	only   func(*ir.Op) bool // in which form, nil: in any
 }
 
@@ -43,26 +43,26 @@ type move struct {
 var moves = map[string]move{
 	"Concat":         {},
 	"DepthToSpace":   {values: first},
-	"Expand":         {values: first, grows: true},
+	"Expand":         {values: first, late: true},
 	"Flatten":        {values: first},
-	"Gather":         {values: first, grows: true},
-	"GatherElements": {values: first, grows: true},
-	"GatherND":       {values: first, grows: true},
+	"Gather":         {values: first, late: true},
+	"GatherElements": {values: first, late: true},
+	"GatherND":       {values: first, late: true},
 	"Identity":       {values: first},
 	"Max":            {},
 	"MaxPool":        {values: first},
 	"Min":            {},
-	"Pad":            {values: []int{0, padding}, grows: true},
+	"Pad":            {values: []int{0, padding}, late: true},
 	"ReduceMax":      {values: first},
 	"ReduceMin":      {values: first},
 	"Reshape":        {values: first},
-	"Resize":         {values: first, grows: true, only: nearest},
+	"Resize":         {values: first, late: true, only: nearest},
 	"Slice":          {values: first},
 	"SpaceToDepth":   {values: first},
 	"Split":          {values: first},
 	"Squeeze":        {values: first},
-	"Tile":           {values: first, grows: true},
-	"Transpose":      {values: first},
+	"Tile":           {values: first, late: true},
+	"Transpose":      {values: first, late: true},
 	"Unsqueeze":      {values: first},
 	"Where":          {values: []int{1, 2}},
 }
@@ -309,7 +309,7 @@ func (m move) coded(op *ir.Op) (k code, restored []*ir.Op, ok bool) {
 // private reports whether op alone reads what is restored, and gives no more to
 // restore.
 func (m move) private(op *ir.Op, restored []*ir.Op) bool {
-	if m.grows || op.NumResults() > 1 {
+	if m.late || op.NumResults() > 1 {
 		return false
 	}
 	for _, d := range restored {

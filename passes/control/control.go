@@ -14,7 +14,7 @@ import (
 func init() {
 	passes.Register(passes.Spec{
 		Name: "inline-control",
-		Help: "put the branch of an If with a constant condition in its place, unroll Loops with a constant trip count, drop unread results of Ifs",
+		Help: "put the branch of an If with a constant condition in its place, unroll Loops with a constant trip count, drop unread results",
 		Options: []passes.Option{{
 			Name: "max-ops", Default: "256", Type: passes.Int(0, 1<<20), Help: "the most ops that unrolling a Loop may make",
 		}},
@@ -69,7 +69,11 @@ func (i *inliner) block(b *ir.Block) error {
 				ok, err = i.narrow(op)
 			}
 		case "Loop":
-			ok, err = i.unroll(op)
+			if ok, err = i.unroll(op); err == nil && !ok {
+				ok, err = i.narrow(op)
+			}
+		case "Scan":
+			ok, err = i.narrow(op)
 		}
 		if err != nil {
 			return err
@@ -119,15 +123,27 @@ func copyBlock(b *ir.Block, m map[*ir.Value]*ir.Value, clone func(*ir.Op, map[*i
 	return nil
 }
 
-// narrow drops the results of an If that nobody reads.
+// narrow drops the results of an If, and those that a Loop or Scan collects, that
+// nobody reads. States stay: a round may need them.
 func (i *inliner) narrow(op *ir.Op) (bool, error) {
+	if len(op.Regions) == 0 {
+		return false, nil
+	}
+	lead, states := 0, 0 // what is yielded ahead of the results, and those of them that are states
+	switch op.Name {
+	case "Loop":
+		lead, states = 1, len(op.Regions[0].Args)-2
+	case "Scan":
+		inputs, _ := op.Attrs.Get("num_scan_inputs").(int64)
+		states = len(op.Regions[0].Args) - int(inputs)
+	}
 	var kept []int
 	for k, r := range op.Results() {
-		if r.NumUses() > 0 {
+		if k < states || r.NumUses() > 0 {
 			kept = append(kept, k)
 		}
 	}
-	if len(kept) == 0 || len(kept) == op.NumResults() {
+	if states < 0 || op.Unused() || len(kept) == op.NumResults() {
 		return false, nil
 	}
 	return i.Change("dead-results", op, func() error {
@@ -136,13 +152,22 @@ func (i *inliner) narrow(op *ir.Op) (bool, error) {
 			types[k] = op.Result(old).Type
 		}
 		thin := ir.Before(op).Op(op.Name, op.Operands(), types, op.Attrs...)
+		for _, name := range []string{"scan_output_axes", "scan_output_directions"} {
+			if list, ok := op.Attrs.Get(name).([]int64); ok && len(list) == op.NumResults()-states {
+				var of []int64
+				for _, k := range kept[states:] {
+					of = append(of, list[k-states])
+				}
+				thin.Attrs.Set(name, of)
+			}
+		}
 		for _, region := range op.Regions {
 			region.CloneInto(thin.AddRegion(region.Name), map[*ir.Value]*ir.Value{})
 			yield := thin.Region(region.Name).Yield()
 			all := yield.Operands()
-			outs := make([]*ir.Value, len(kept))
-			for k, old := range kept {
-				outs[k] = all[old]
+			outs := all[:lead:lead]
+			for _, old := range kept {
+				outs = append(outs, all[lead+old])
 			}
 			yield.SetOperands(outs...)
 		}

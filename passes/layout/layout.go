@@ -15,7 +15,7 @@ import (
 func init() {
 	passes.Register(passes.Spec{
 		Name: "sink-transposes",
-		Help: "move Transposes behind elementwise ops, Concat, Softmax and reductions, where they may cancel",
+		Help: "move Transposes behind elementwise ops, reductions, Concat, Softmax, Resize, Slice and quantization, where they may cancel",
 		Example: `func @main(%x: f32[N,3,4]) -> (y: f32[N,4,3]) {
   %0 = Transpose(%x) {perm=[0, 2, 1]} : f32[N,4,3]
   %1 = Relu(%0) : f32[N,4,3]
@@ -29,17 +29,27 @@ func init() {
 // elementwise ops compute each element of their result from the elements at
 // the same place, operands broadcast.
 var elementwise = map[string]bool{
-	"Abs": true, "Add": true, "Ceil": true, "Celu": true, "Clip": true, "Div": true, "Elu": true, "Erf": true, "Exp": true,
-	"Floor": true, "Gelu": true, "HardSigmoid": true, "HardSwish": true, "LeakyRelu": true, "Log": true, "Max": true, "Min": true,
-	"Mish": true, "Mul": true, "Neg": true, "Pow": true, "Reciprocal": true, "Relu": true, "Round": true, "Selu": true,
-	"Sigmoid": true, "Softplus": true, "Softsign": true, "Sqrt": true, "Sub": true, "Swish": true, "Tanh": true, "ThresholdedRelu": true,
+	"Abs": true, "Add": true, "And": true, "Cast": true, "Ceil": true, "Celu": true, "Clip": true, "Cos": true, "Div": true, "Elu": true,
+	"Equal": true, "Erf": true, "Exp": true, "Floor": true, "Gelu": true, "Greater": true, "GreaterOrEqual": true, "HardSigmoid": true,
+	"HardSwish": true, "IsInf": true, "IsNaN": true, "LeakyRelu": true, "Less": true, "LessOrEqual": true, "Log": true, "Max": true, "Mean": true,
+	"Min": true, "Mish": true, "Mod": true, "Mul": true, "Neg": true, "Not": true, "Or": true, "PRelu": true, "Pow": true, "Reciprocal": true,
+	"Relu": true, "Round": true, "Selu": true, "Sigmoid": true, "Sign": true, "Sin": true, "Softplus": true, "Softsign": true, "Sqrt": true,
+	"Sub": true, "Sum": true, "Swish": true, "Tanh": true, "ThresholdedRelu": true, "Where": true, "Xor": true,
 }
 
 // byAxis ops have an axis attribute and work along it.
-var byAxis = map[string]bool{"Concat": true, "Softmax": true, "LogSoftmax": true}
+var byAxis = map[string]bool{
+	"ArgMax": true, "ArgMin": true, "Concat": true, "DequantizeLinear": true, "LogSoftmax": true, "QuantizeLinear": true, "Softmax": true,
+}
+
+// ownAxis is the axis of byAxis ops that have another than the last by default.
+var ownAxis = map[string]int64{"ArgMax": 0, "ArgMin": 0, "DequantizeLinear": 1, "QuantizeLinear": 1}
 
 // reductions take their axes as a constant second operand.
-var reductions = map[string]bool{"ReduceMean": true, "ReduceSum": true, "ReduceMax": true, "ReduceMin": true}
+var reductions = map[string]bool{
+	"ReduceL1": true, "ReduceL2": true, "ReduceLogSum": true, "ReduceLogSumExp": true, "ReduceMax": true, "ReduceMean": true, "ReduceMin": true,
+	"ReduceProd": true, "ReduceSum": true, "ReduceSumSquare": true,
+}
 
 func block(c *passes.Context, b *ir.Block) (changed bool, err error) {
 	for op := range b.Ops() {
@@ -67,11 +77,15 @@ func visit(c *passes.Context, op *ir.Op) (bool, error) {
 		}
 		return padFirst(c, op)
 	}
-	switch {
-	case elementwise[op.Name], byAxis[op.Name], reductions[op.Name]:
+	if sinks(op) {
 		return sink(c, op)
 	}
 	return false, nil
+}
+
+// sinks reports whether a Transpose may move behind op.
+func sinks(op *ir.Op) bool {
+	return elementwise[op.Name] || byAxis[op.Name] || reductions[op.Name] || resizing[op.Name] != nil
 }
 
 // perm returns the permutation of a Transpose, nil for any other value.
@@ -96,7 +110,7 @@ func sink(c *passes.Context, op *ir.Op) (bool, error) {
 			transposes = append(transposes, v.Def())
 		}
 	}
-	if p == nil || op.Result(0).Type.Rank() != len(p) {
+	if p == nil || !op.Operand(0).Type.IsTensor() || !op.Result(0).Type.Ranked {
 		return false, nil
 	}
 	operands := make([]func(*passes.Rewriter) *ir.Value, op.NumOperands())
@@ -107,19 +121,14 @@ func sink(c *passes.Context, op *ir.Op) (bool, error) {
 	}
 	attrs := slices.Clone(op.Attrs)
 	if byAxis[op.Name] {
-		a, ok := attrs.Get("axis").(int64)
+		a, ok := axisOf(op, len(p))
 		if !ok {
-			a = -1
-		}
-		if a < 0 {
-			a += int64(len(p))
-		}
-		if a < 0 || a >= int64(len(p)) {
 			return false, nil
 		}
 		attrs.Set("axis", p[a])
 	}
-	if keep, ok := attrs.Get("keepdims").(int64); ok && keep == 0 && reductions[op.Name] {
+	q, ok := behind(op, p)
+	if !ok {
 		return false, nil
 	}
 	return c.Apply("sink", op, nil, func(r *passes.Rewriter) []*ir.Value {
@@ -129,12 +138,58 @@ func sink(c *passes.Context, op *ir.Op) (bool, error) {
 		}
 		r.Loc = op.Loc
 		y := r.Op(op.Name, vals, attrs...)
+		if slices.IsSorted(q) {
+			return []*ir.Value{y}
+		}
 		if y != nil && op.Result(0).Origin.Name != "" {
 			y.Origin = ir.Origin{Name: op.Result(0).Origin.Name, Relation: ir.Permuted}
 		}
 		r.Loc = passes.JoinLocs(transposes...)
-		return []*ir.Value{r.Op("Transpose", []*ir.Value{y}, ir.Attr{Name: "perm", Value: p})}
+		return []*ir.Value{r.Op("Transpose", []*ir.Value{y}, ir.Attr{Name: "perm", Value: q})}
 	})
+}
+
+// axisOf returns the axis that a byAxis op works along.
+func axisOf(op *ir.Op, rank int) (int64, bool) {
+	a, ok := op.Attrs.Get("axis").(int64)
+	if !ok {
+		if a, ok = ownAxis[op.Name]; !ok {
+			a = -1
+		}
+	}
+	if a < 0 {
+		a += int64(rank)
+	}
+	return a, a >= 0 && a < int64(rank) && !op.Attrs.Has("block_size")
+}
+
+// behind returns the permutation that stands behind op where p stood before it:
+// p itself, or p without the axes that op reduces away.
+func behind(op *ir.Op, p []int64) ([]int64, bool) {
+	var gone []int64
+	switch {
+	case op.Name == "ArgMax" || op.Name == "ArgMin":
+		a, _ := axisOf(op, len(p))
+		gone = []int64{a}
+	case reductions[op.Name] && op.Operand(1) != nil:
+		gone, _ = ints(op.Operand(1))
+	case reductions[op.Name]:
+		return p, op.Attrs.Get("keepdims") != int64(0)
+	}
+	if op.Attrs.Get("keepdims") != int64(0) {
+		gone = nil
+	}
+	var kept []int64
+	for i, n := range p {
+		if !slices.Contains(gone, int64(i)) && !slices.Contains(gone, int64(i-len(p))) {
+			kept = append(kept, n)
+		}
+	}
+	order := slices.Sorted(slices.Values(kept))
+	for i, n := range kept {
+		kept[i] = int64(slices.Index(order, n))
+	}
+	return kept, op.Result(0).Type.Rank() == len(kept)
 }
 
 // pays reports whether every reader of a Transpose can do without it, or is
@@ -144,7 +199,7 @@ func pays(v *ir.Value) bool {
 		return true
 	}
 	for _, u := range v.Uses() {
-		if !(u.Op.Name == "Transpose" || elementwise[u.Op.Name] || byAxis[u.Op.Name]) {
+		if !(u.Op.Name == "Transpose" || sinks(u.Op)) {
 			return false
 		}
 	}
@@ -160,27 +215,26 @@ func operand(op *ir.Op, i int, v *ir.Value, p []int64) func(*passes.Rewriter) *i
 	if perm(v) != nil {
 		return func(*passes.Rewriter) *ir.Value { return v.Def().Operand(0) }
 	}
-	if reductions[op.Name] && i == 1 {
-		axes, ok := ints(v)
-		if !ok || len(axes) == 0 {
+	switch {
+	case reductions[op.Name]:
+		return axes(v, p)
+	case resizing[op.Name] != nil:
+		return resizing[op.Name](op, i, v, p)
+	case op.Name == "QuantizeLinear" || op.Name == "DequantizeLinear": // scale and zero point
+		if v.Type.Rank() < 0 || v.Type.Rank() > 1 {
 			return nil
 		}
-		for j, a := range axes {
-			if a < 0 {
-				a += int64(len(p))
-			}
-			if a < 0 || a >= int64(len(p)) {
-				return nil
-			}
-			axes[j] = p[a]
-		}
-		return func(r *passes.Rewriter) *ir.Value { return r.Int64s(axes...) }
-	}
-	if byAxis[op.Name] {
+		return as(v)
+	case byAxis[op.Name]:
 		return nil
 	}
 	if v.Type.IsTensor() && v.Type.Ranked && (v.Type.Rank() == 0 || v.Type.Rank() == 1 && v.Type.Dims[0].IsInt(1)) {
-		return func(*passes.Rewriter) *ir.Value { return v }
+		return as(v)
+	}
+	if spread(v, p) {
+		return func(r *passes.Rewriter) *ir.Value {
+			return r.Op("Transpose", []*ir.Value{v}, ir.Attr{Name: "perm", Value: inverse(p)})
+		}
 	}
 	d := v.Data()
 	if d == nil || len(d.Shape) > len(p) || d.Len() > 1<<20 || d.DType == tensor.String {
@@ -195,11 +249,96 @@ func operand(op *ir.Op, i int, v *ir.Value, p []int64) func(*passes.Rewriter) *i
 		shape[j] = 1
 	}
 	t = &tensor.Tensor{DType: t.DType, Shape: append(shape, t.Shape...), Data: t.Data}
-	inverse := make([]int, len(p))
-	for j, n := range p {
-		inverse[n] = j
+	back := make([]int, len(p))
+	for j, n := range inverse(p) {
+		back[j] = int(n)
 	}
-	moved, err := ref.Transpose(t, inverse)
+	moved, err := ref.Transpose(t, back)
+	if err != nil {
+		return nil
+	}
+	return func(r *passes.Rewriter) *ir.Value { return r.Tensor(moved) }
+}
+
+// as reads a value as it is.
+func as(v *ir.Value) func(*passes.Rewriter) *ir.Value {
+	return func(*passes.Rewriter) *ir.Value { return v }
+}
+
+func inverse(p []int64) []int64 {
+	q := make([]int64, len(p))
+	for i, n := range p {
+		q[n] = int64(i)
+	}
+	return q
+}
+
+// spread reports whether v, which broadcasts, was only just given its shape, and
+// has its dims other than 1 in the same order before the transpose p: then it
+// is reshaped otherwise.
+func spread(v *ir.Value, p []int64) bool {
+	if v.Def() == nil || v.Def().Name != "Reshape" && v.Def().Name != "Unsqueeze" || v.Type.Rank() != len(p) {
+		return false
+	}
+	var order []int64
+	for i, d := range v.Type.Dims {
+		if !d.IsInt(1) {
+			order = append(order, p[i])
+		}
+	}
+	return len(order) < len(p) && slices.IsSorted(order)
+}
+
+// axes reads constant axes as those before the transpose p.
+func axes(v *ir.Value, p []int64) func(*passes.Rewriter) *ir.Value {
+	list, ok := ints(v)
+	if !ok || len(list) == 0 {
+		return nil
+	}
+	for i, a := range list {
+		if a < 0 {
+			a += int64(len(p))
+		}
+		if a < 0 || a >= int64(len(p)) {
+			return nil
+		}
+		list[i] = p[a]
+	}
+	return func(r *passes.Rewriter) *ir.Value { return r.Int64s(list...) }
+}
+
+// resizing ops have operands that speak of the dims of the first one; for such
+// an operand i, which is v, it says how it reads before the transpose p.
+var resizing = map[string]func(op *ir.Op, i int, v *ir.Value, p []int64) func(*passes.Rewriter) *ir.Value{
+	"Slice": func(op *ir.Op, i int, v *ir.Value, p []int64) func(*passes.Rewriter) *ir.Value {
+		switch {
+		case i == 3:
+			return axes(v, p)
+		case op.Operand(3) == nil:
+			return nil
+		}
+		return as(v)
+	},
+	"Tile": func(_ *ir.Op, _ int, v *ir.Value, p []int64) func(*passes.Rewriter) *ir.Value { return perAxis(v, p) },
+	"Resize": func(op *ir.Op, i int, v *ir.Value, p []int64) func(*passes.Rewriter) *ir.Value {
+		if i == 1 || op.Attrs.Has("axes") { // a region
+			return nil
+		}
+		return perAxis(v, p)
+	},
+}
+
+// perAxis reads a constant of one number a dim as that before the transpose p.
+func perAxis(v *ir.Value, p []int64) func(*passes.Rewriter) *ir.Value {
+	d := v.Data()
+	if d == nil || len(d.Shape) != 1 || d.Shape[0] != len(p) {
+		return nil
+	}
+	t, err := d.Tensor()
+	if err != nil {
+		return nil
+	}
+	moved, err := ref.Gather(t, tensor.Int64s(inverse(p)), 0)
 	if err != nil {
 		return nil
 	}

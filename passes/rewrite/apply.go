@@ -180,6 +180,9 @@ func (b *Bindings) variable(name string) any {
 	if v, ok := b.vars[name]; ok {
 		return v
 	}
+	if l, ok := list(b.values[name]); ok && len(l) == 1 {
+		return l[0]
+	}
 	if f, ok := scalar(b.values[name]); ok {
 		return float32(f)
 	}

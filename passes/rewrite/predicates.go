@@ -98,6 +98,57 @@ var predicates = map[string]func(b *Bindings, a []Arg) bool{
 		r := a[1].Value.Type.Rank()
 		return ok && len(l) == 1 && r > 0 && axis(l[0], a[1].Value) == r-1
 	},
+	// same-axis(p, q, x): the constant lists p and q name the same axis of x, one alone.
+	"same-axis": func(_ *Bindings, a []Arg) bool {
+		p, ok1 := list(a[0].Value)
+		q, ok2 := list(a[1].Value)
+		return ok1 && ok2 && len(p) == 1 && len(q) == 1 && axis(p[0], a[2].Value) >= 0 && axis(p[0], a[2].Value) == axis(q[0], a[2].Value)
+	},
+	// axes-before(p, q): no axis of the constant lists counts from the end, and
+	// those of p come before those of q.
+	"axes-before": func(_ *Bindings, a []Arg) bool {
+		p, ok1 := list(a[0].Value)
+		q, ok2 := list(a[1].Value)
+		return ok1 && ok2 && len(p) > 0 && len(q) > 0 && slices.Min(p) >= 0 && slices.Max(p) < slices.Min(q)
+	},
+	// counts(n, l, x): the constant n is how many elements x has along the axes of
+	// the constant list l.
+	"counts": func(_ *Bindings, a []Arg) bool {
+		n, ok := scalar(a[0].Value)
+		l, also := list(a[1].Value)
+		if !ok || !also || len(l) == 0 {
+			return false
+		}
+		count := int64(1)
+		for _, i := range l {
+			if i := axis(i, a[2].Value); i < 0 {
+				return false
+			} else if d, ok := a[2].Value.Type.Dims[i].Int(); !ok || d > 1<<24 || count > 1<<24 {
+				return false
+			} else {
+				count *= d
+			}
+		}
+		return n == float64(count)
+	},
+	// drops-axes(l, x): what is replaced has x's shape without the axes of the
+	// constant list l.
+	"drops-axes": func(b *Bindings, a []Arg) bool {
+		l, ok := list(a[0].Value)
+		left := slices.Clone(a[1].dims())
+		gone := make([]bool, len(left))
+		for _, n := range l {
+			i := axis(n, a[1].Value)
+			if i < 0 {
+				return false
+			}
+			gone[i] = true
+		}
+		i := -1
+		left = slices.DeleteFunc(left, func(ir.Dim) bool { i++; return gone[i] })
+		t := b.Root.Result(0).Type
+		return ok && len(l) > 0 && t.Ranked && slices.EqualFunc(left, t.Dims, ir.Dim.Equal)
+	},
 	// vector(b, x): b has one dim, the size of x's last.
 	"vector": func(_ *Bindings, a []Arg) bool {
 		x, v := a[1].dims(), a[0].dims()
