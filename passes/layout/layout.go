@@ -192,18 +192,56 @@ func behind(op *ir.Op, p []int64) ([]int64, bool) {
 	return kept, op.Result(0).Type.Rank() == len(kept)
 }
 
-// pays reports whether every reader of a Transpose can do without it, or is
-// one itself, so that none is computed twice.
+// pays reports whether every reader of a Transpose is one itself or will have it
+// move behind, so that none is computed twice.
 func pays(v *ir.Value) bool {
 	if v.NumUses() == 1 {
 		return true
 	}
+	f := foresight{p: perm(v), seen: map[*ir.Op]bool{}}
 	for _, u := range v.Uses() {
-		if !(u.Op.Name == "Transpose" || sinks(u.Op)) {
+		if !(u.Op.Name == "Transpose" || u.Op.Block() == v.Block() && f.moves(u.Op)) {
 			return false
 		}
 	}
 	return true
+}
+
+// foresight tells which ops the transpose p will have moved behind.
+type foresight struct {
+	p    []int64
+	seen map[*ir.Op]bool // and how it went; while it is not known, badly
+}
+
+// mostForeseen bounds the ops that one Transpose looks at.
+const mostForeseen = 64
+
+// moves reports whether op reads values behind p, and nothing that can not be had
+// before it.
+func (f foresight) moves(op *ir.Op) bool {
+	if known, ok := f.seen[op]; ok {
+		return known
+	}
+	f.seen[op] = false
+	if len(f.seen) > mostForeseen || !sinks(op) || op.NumResults() != 1 {
+		return false
+	}
+	any := false
+	for i, v := range op.Operands() {
+		switch q := perm(v); {
+		case q != nil && slices.Equal(q, f.p):
+			any = true
+		case q != nil:
+			return false
+		case operand(op, i, v, f.p) != nil:
+		case v.Def() != nil && v.Def().Block() == op.Block() && f.moves(v.Def()) && v.Type.Rank() == len(f.p):
+			any = true
+		default:
+			return false
+		}
+	}
+	f.seen[op] = any
+	return any
 }
 
 // operand says how the i-th operand reads before the transpose p: nil where it
