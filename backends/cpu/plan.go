@@ -205,6 +205,8 @@ func (b *binder) link(arena rt.Mem) {
 			if s.works, s.choose = nil, selectionOf(op); s.choose == nil {
 				s.eval = interp.ForOp(op)
 			}
+		} else if len(s.works) == 0 {
+			continue // an empty result, or one that lies in its place already
 		}
 		for _, w := range s.works {
 			b.need = max(b.need, w.Scratch)

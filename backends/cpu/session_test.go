@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -309,6 +310,20 @@ func TestProgramsAnswerLikeTheInterpreter(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What computes the channels of one image writes them into the result of the
+// Concat that joins them; those of several images are copied.
+func TestConcatCopiesNothingOfOneImage(t *testing.T) {
+	m := build(t, "x: f32[N,16,8,8], w: f32[32,16,1,1]",
+		"a = Conv(x, w)\nb = Relu(a)\nc = MaxPool(b) {kernel_shape=[2,2], strides=[2,2]}\nd = Resize(c, _, _, ${[8,8]}) {axes=[2,3], mode=\"nearest\"}\ne = Concat(d, b) {axis=1}\nMaxPool(e) {kernel_shape=[2,2]}", 1)
+	s, err := cpu.NewSession(lower(t, m), cpu.Options{Threads: 1})
+	require.NoError(t, err)
+	for n, copies := range map[int64]bool{1: false, 2: true} {
+		costs, err := s.Profile(t.Context(), values(m, n, 0, 1), 1)
+		require.NoError(t, err)
+		require.Equal(t, copies, slices.ContainsFunc(costs, func(c cpu.Cost) bool { return c.Op == "Concat" }), "%d images: %v", n, costs)
 	}
 }
 

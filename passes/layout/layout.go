@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
 	"github.com/hone-ml/hone/passes"
 	"github.com/hone-ml/hone/ref"
 	"github.com/hone-ml/hone/tensor"
@@ -40,10 +41,11 @@ var elementwise = map[string]bool{
 // byAxis ops have an axis attribute and work along it.
 var byAxis = map[string]bool{
 	"ArgMax": true, "ArgMin": true, "Concat": true, "DequantizeLinear": true, "LogSoftmax": true, "QuantizeLinear": true, "Softmax": true,
+	"Split": true,
 }
 
 // ownAxis is the axis of byAxis ops that have another than the last by default.
-var ownAxis = map[string]int64{"ArgMax": 0, "ArgMin": 0, "DequantizeLinear": 1, "QuantizeLinear": 1}
+var ownAxis = map[string]int64{"ArgMax": 0, "ArgMin": 0, "DequantizeLinear": 1, "QuantizeLinear": 1, "Split": 0}
 
 // reductions take their axes as a constant second operand.
 var reductions = map[string]bool{
@@ -68,9 +70,6 @@ func block(c *passes.Context, b *ir.Block) (changed bool, err error) {
 }
 
 func visit(c *passes.Context, op *ir.Op) (bool, error) {
-	if op.NumResults() != 1 {
-		return false, nil
-	}
 	if op.Name == "Transpose" {
 		if perm(op.Operand(0)) != nil {
 			return compose(c, op)
@@ -128,7 +127,7 @@ func sink(c *passes.Context, op *ir.Op) (bool, error) {
 		attrs.Set("axis", p[a])
 	}
 	q, ok := behind(op, p)
-	if !ok {
+	if !ok || op.NumResults() > 1 && !branches(op, p) {
 		return false, nil
 	}
 	return c.Apply("sink", op, nil, func(r *passes.Rewriter) []*ir.Value {
@@ -137,16 +136,38 @@ func sink(c *passes.Context, op *ir.Op) (bool, error) {
 			vals[i] = f(r)
 		}
 		r.Loc = op.Loc
-		y := r.Op(op.Name, vals, attrs...)
-		if slices.IsSorted(q) {
-			return []*ir.Value{y}
+		sunk, err := ops.BuildN(r.Builder, op.Name, op.NumResults(), vals, attrs...)
+		if err != nil {
+			r.Fail(err)
+			return nil
 		}
-		if y != nil && op.Result(0).Origin.Name != "" {
-			y.Origin = ir.Origin{Name: op.Result(0).Origin.Name, Relation: ir.Permuted}
+		results := slices.Clone(sunk.Results())
+		if slices.IsSorted(q) {
+			return results
 		}
 		r.Loc = passes.JoinLocs(transposes...)
-		return []*ir.Value{r.Op("Transpose", []*ir.Value{y}, ir.Attr{Name: "perm", Value: q})}
+		for i, y := range results {
+			if name := op.Result(i).Origin.Name; name != "" {
+				y.Origin = ir.Origin{Name: name, Relation: ir.Permuted}
+			}
+			results[i] = r.Op("Transpose", []*ir.Value{y}, ir.Attr{Name: "perm", Value: q})
+		}
+		return results
 	})
+}
+
+// branches reports whether every reader of the results of an op, a Split, is a
+// Transpose or will have one move behind: there will be more of them.
+func branches(op *ir.Op, p []int64) bool {
+	f := foresight{p: p, seen: map[*ir.Op]bool{op: true}, of: op}
+	for _, v := range op.Results() {
+		for _, u := range v.Uses() {
+			if !(u.Op.Name == "Transpose" || u.Op.Block() == op.Block() && f.moves(u.Op)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // axisOf returns the axis that a byAxis op works along.
@@ -210,6 +231,7 @@ func pays(v *ir.Value) bool {
 // foresight tells which ops the transpose p will have moved behind.
 type foresight struct {
 	p    []int64
+	of   *ir.Op          // nil, or a Split, whose results it will have moved behind
 	seen map[*ir.Op]bool // and how it went; while it is not known, badly
 }
 
@@ -229,7 +251,7 @@ func (f foresight) moves(op *ir.Op) bool {
 	any := false
 	for i, v := range op.Operands() {
 		switch q := perm(v); {
-		case q != nil && slices.Equal(q, f.p):
+		case q != nil && slices.Equal(q, f.p), v != nil && v.Def() != nil && v.Def() == f.of:
 			any = true
 		case q != nil:
 			return false
@@ -258,6 +280,8 @@ func operand(op *ir.Op, i int, v *ir.Value, p []int64) func(*passes.Rewriter) *i
 		return axes(v, p)
 	case resizing[op.Name] != nil:
 		return resizing[op.Name](op, i, v, p)
+	case op.Name == "Split": // the sizes along its axis
+		return as(v)
 	case op.Name == "QuantizeLinear" || op.Name == "DequantizeLinear": // scale and zero point
 		if v.Type.Rank() < 0 || v.Type.Rank() > 1 {
 			return nil
