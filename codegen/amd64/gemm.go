@@ -25,7 +25,8 @@ type gemmTile struct {
 	acc        [][]vecReg
 	base       []reg.Register
 	ld, ld3    reg.Register
-	b, panelB  reg.Register
+	b          []reg.Register  // bases every four panels
+	panelB     [2]reg.Register // the stride of panels, and three times that
 }
 
 // gemm writes a kernel of the gemm family: see rt.GemmArgs.
@@ -87,8 +88,9 @@ func (t *gemmTile) start(panels int) {
 	c, ldc, panelC := t.arg(t.args, unsafe.Offsetof(ga.C)), t.arg(t.args, unsafe.Offsetof(ga.LdC)), t.arg(t.args, unsafe.Offsetof(ga.PanelC))
 	masks := t.lanesMask(t.arg(t.args, unsafe.Offsetof(ga.Mask)))
 	for i, row := range t.acc {
+		addr := t.panelAddrs(c, panelC, panels)
 		for j, a := range row {
-			src := t.cAddr(c, panelC, j)
+			src := addr(j)
 			switch {
 			case j < (panels-1)*t.parts():
 				t.VMOVUPS(src, a)
@@ -105,13 +107,10 @@ func (t *gemmTile) start(panels int) {
 	t.Label(ready)
 }
 
-// cAddr is where vector j of the row at c lies in C or R.
-func (t *gemmTile) cAddr(c, panelC reg.Register, j int) operand.Mem {
-	panel, part := j/t.parts(), j%t.parts()
-	if panel == 0 {
-		return mem(c, part*t.width())
-	}
-	return memx(c, panelC, 1, part*t.width())
+// panelAddrs tells where vector j of the row at c lies in C or R, whose panels are ld bytes apart.
+func (t *gemmTile) panelAddrs(c, ld reg.Register, panels int) func(j int) operand.Mem {
+	base, ld3 := t.bases(c, ld, panels)
+	return func(j int) operand.Mem { return rowAddr(base, ld, ld3, j/t.parts(), j%t.parts()*t.width()) }
 }
 
 // loop runs over the blocks of k.
@@ -119,9 +118,11 @@ func (t *gemmTile) loop(panels int) {
 	a := t.arg(t.args, unsafe.Offsetof(ga.A))
 	t.ld = t.arg(t.args, unsafe.Offsetof(ga.LdA))
 	t.base, t.ld3 = t.bases(a, t.ld, t.rows)
-	t.b = t.arg(t.args, unsafe.Offsetof(ga.B))
+	b := t.arg(t.args, unsafe.Offsetof(ga.B))
+	t.b = []reg.Register{b}
 	if panels > 1 {
-		t.panelB = t.arg(t.args, unsafe.Offsetof(ga.PanelB))
+		t.panelB[0] = t.arg(t.args, unsafe.Offsetof(ga.PanelB))
+		t.b, t.panelB[1] = t.bases(b, t.panelB[0], panels)
 	}
 	blocks, steps := t.arg(t.args, unsafe.Offsetof(ga.Blocks)), t.arg(t.args, unsafe.Offsetof(ga.Steps))
 	k := t.GP64()
@@ -153,20 +154,23 @@ func (t *gemmTile) loop(panels int) {
 	t.Label("done")
 }
 
-// steps is n steps of k.
+// steps is n steps of k. A single row of many panels reads B from memory where it is used, and leaves it to the hardware to
+// fetch ahead: loads are what bounds it.
 func (t *gemmTile) steps(n int) {
+	flat := t.rows == 1 && t.vecs >= 8
 	for u := range n {
-		bv := make([]vecReg, t.vecs)
+		bv := make([]operand.Op, t.vecs)
 		for j := range bv {
 			panel, part := j/t.parts(), j%t.parts()
 			disp := u*64 + part*t.width()
-			addr, ahead := mem(t.b, disp), mem(t.b, disp+prefetchRows*64)
-			if panel > 0 {
-				addr, ahead = memx(t.b, t.panelB, 1, disp), memx(t.b, t.panelB, 1, disp+prefetchRows*64)
+			addr := rowAddr(t.b, t.panelB[0], t.panelB[1], panel, disp)
+			if flat {
+				bv[j] = addr
+				continue
 			}
 			bv[j] = t.load(addr)
 			if part == 0 {
-				t.PREFETCHT0(ahead)
+				t.PREFETCHT0(rowAddr(t.b, t.panelB[0], t.panelB[1], panel, disp+prefetchRows*64))
 			}
 		}
 		for i, row := range t.acc {
@@ -179,7 +183,9 @@ func (t *gemmTile) steps(n int) {
 	for _, r := range t.base {
 		t.ADDQ(operand.Imm(uint64(4*n)), r)
 	}
-	t.ADDQ(i32(64*n), t.b)
+	for _, b := range t.b {
+		t.ADDQ(i32(64*n), b)
+	}
 }
 
 // finish adds bias and residual, clamps, and stores.
@@ -230,11 +236,12 @@ func (t *gemmTile) epilogue(panels int, masks []mask) {
 	t.TESTQ(res, res)
 	t.JEQ(operand.LabelRef(noRes))
 	for i, row := range t.acc {
+		addr := t.panelAddrs(res, panelC, panels)
 		for j, a := range row {
 			if m := masked(j); m != nil {
-				t.VADDPS(t.loadm(t.cAddr(res, panelC, j), m), a, a)
+				t.VADDPS(t.loadm(addr(j), m), a, a)
 			} else {
-				t.VADDPS(t.cAddr(res, panelC, j), a, a)
+				t.VADDPS(addr(j), a, a)
 			}
 		}
 		if i < t.rows-1 {
@@ -260,11 +267,12 @@ func (t *gemmTile) epilogue(panels int, masks []mask) {
 
 	c := t.arg(t.args, unsafe.Offsetof(ga.C))
 	for i, row := range t.acc {
+		addr := t.panelAddrs(c, panelC, panels)
 		for j, a := range row {
 			if m := masked(j); m != nil {
-				t.storem(a, m, t.cAddr(c, panelC, j))
+				t.storem(a, m, addr(j))
 			} else {
-				t.VMOVUPS(a, t.cAddr(c, panelC, j))
+				t.VMOVUPS(a, addr(j))
 			}
 		}
 		if i < t.rows-1 {

@@ -80,8 +80,8 @@ func (k Kernel) Name() string {
 
 // tiles are the gemm tiles of each tier: rows that suit each number of panels.
 var tiles = map[rt.Tier]map[int][]int{
-	rt.AVX2:   {1: {6, 5, 4, 3, 2, 1}},
-	rt.AVX512: {2: {14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1}, 1: {14, 8, 4, 2, 1}},
+	rt.AVX2:   {4: {1}, 2: {2, 1}, 1: {6, 5, 4, 3, 2, 1}},
+	rt.AVX512: {8: {1}, 4: {3, 2, 1}, 2: {14, 12, 10, 8, 7, 6, 5, 4, 3, 2, 1}, 1: {14, 8, 4, 2, 1}},
 	rt.NEON:   {1: {6, 4, 2, 1}},
 }
 
@@ -97,7 +97,7 @@ func Of(f Family, t rt.Tier) []Kernel {
 	var ks []Kernel
 	switch {
 	case f == Gemm:
-		for _, panels := range []int{2, 1} {
+		for _, panels := range []int{8, 4, 2, 1} {
 			for _, rows := range tiles[t][panels] {
 				ks = append(ks, Kernel{Family: f, Tier: t, Rows: rows, Panels: panels})
 			}

@@ -240,7 +240,7 @@ func naiveGemm(g *rt.GemmArgs, mr, np int) {
 // An element's bits must not depend on the tile that computes it, or a batch's answers would depend on their place in it.
 func TestGemmTilesAgreeBitForBit(t *testing.T) {
 	eachTier(t, func(t *testing.T, set *rt.Set) {
-		const k, rows, panels = 150, 14, 2
+		const k, rows, panels = 150, 14, 8
 		a, b := memory(rows*k), memory(panels*16*k)
 		want := make([]float32, rows*panels*16)
 		for i := len(set.Gemm) - 1; i >= 0; i-- {

@@ -2,6 +2,836 @@
 
 #include "textflag.h"
 
+// func gemm_f32_1x64_avx2(args *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·gemm_f32_1x64_avx2(SB), NOSPLIT, $0-8
+	MOVQ   args+0(FP), AX
+	TESTQ  $0x00000001, 104(AX)
+	JNE    load1
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	JMP    ready2
+
+load1:
+	MOVQ         16(AX), CX
+	MOVQ         72(AX), DX
+	MOVQ         88(AX), DX
+	MOVQ         96(AX), BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPAND        lanebits0<>+0(SB), Y0, Y6
+	VPCMPEQD     lanebits0<>+0(SB), Y6, Y6
+	VPAND        lanebits1<>+0(SB), Y0, Y7
+	VPCMPEQD     lanebits1<>+0(SB), Y7, Y7
+	LEAQ         (DX)(DX*2), BX
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMOVUPS      (CX)(DX*1), Y2
+	VMOVUPS      32(CX)(DX*1), Y3
+	VMOVUPS      (CX)(DX*2), Y4
+	VMOVUPS      32(CX)(DX*2), Y5
+	VMASKMOVPS   (CX)(BX*1), Y6, Y6
+	VMASKMOVPS   32(CX)(BX*1), Y7, Y7
+
+ready2:
+	MOVQ (AX), CX
+	MOVQ 64(AX), DX
+	MOVQ 8(AX), DX
+	MOVQ 80(AX), BX
+	LEAQ (BX)(BX*2), SI
+	MOVQ 48(AX), DI
+	MOVQ 40(AX), R8
+
+block:
+	MOVQ 56(AX), R9
+	SUBQ $0x04, R9
+	JLT  tail
+
+unrolled:
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  (DX), Y8, Y0
+	VFMADD231PS  32(DX), Y8, Y1
+	VFMADD231PS  (DX)(BX*1), Y8, Y2
+	VFMADD231PS  32(DX)(BX*1), Y8, Y3
+	VFMADD231PS  (DX)(BX*2), Y8, Y4
+	VFMADD231PS  32(DX)(BX*2), Y8, Y5
+	VFMADD231PS  (DX)(SI*1), Y8, Y6
+	VFMADD231PS  32(DX)(SI*1), Y8, Y7
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  64(DX), Y8, Y0
+	VFMADD231PS  96(DX), Y8, Y1
+	VFMADD231PS  64(DX)(BX*1), Y8, Y2
+	VFMADD231PS  96(DX)(BX*1), Y8, Y3
+	VFMADD231PS  64(DX)(BX*2), Y8, Y4
+	VFMADD231PS  96(DX)(BX*2), Y8, Y5
+	VFMADD231PS  64(DX)(SI*1), Y8, Y6
+	VFMADD231PS  96(DX)(SI*1), Y8, Y7
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  128(DX), Y8, Y0
+	VFMADD231PS  160(DX), Y8, Y1
+	VFMADD231PS  128(DX)(BX*1), Y8, Y2
+	VFMADD231PS  160(DX)(BX*1), Y8, Y3
+	VFMADD231PS  128(DX)(BX*2), Y8, Y4
+	VFMADD231PS  160(DX)(BX*2), Y8, Y5
+	VFMADD231PS  128(DX)(SI*1), Y8, Y6
+	VFMADD231PS  160(DX)(SI*1), Y8, Y7
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  192(DX), Y8, Y0
+	VFMADD231PS  224(DX), Y8, Y1
+	VFMADD231PS  192(DX)(BX*1), Y8, Y2
+	VFMADD231PS  224(DX)(BX*1), Y8, Y3
+	VFMADD231PS  192(DX)(BX*2), Y8, Y4
+	VFMADD231PS  224(DX)(BX*2), Y8, Y5
+	VFMADD231PS  192(DX)(SI*1), Y8, Y6
+	VFMADD231PS  224(DX)(SI*1), Y8, Y7
+	ADDQ         $0x10, CX
+	ADDQ         $+256, DX
+	SUBQ         $0x04, R9
+	JGE          unrolled
+
+tail:
+	ADDQ $0x04, R9
+	JEQ  next
+
+single:
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  (DX), Y8, Y0
+	VFMADD231PS  32(DX), Y8, Y1
+	VFMADD231PS  (DX)(BX*1), Y8, Y2
+	VFMADD231PS  32(DX)(BX*1), Y8, Y3
+	VFMADD231PS  (DX)(BX*2), Y8, Y4
+	VFMADD231PS  32(DX)(BX*2), Y8, Y5
+	VFMADD231PS  (DX)(SI*1), Y8, Y6
+	VFMADD231PS  32(DX)(SI*1), Y8, Y7
+	ADDQ         $0x04, CX
+	ADDQ         $+64, DX
+	DECQ         R9
+	JNE          single
+
+next:
+	DECQ DI
+	JEQ  done
+	MOVQ (R8), R9
+	ADDQ $0x08, R8
+	ADDQ R9, CX
+	JMP  block
+
+done:
+	MOVQ    96(AX), CX
+	CMPQ    CX, $0x0000ffff
+	JNE     partial3
+	MOVQ    32(AX), CX
+	TESTQ   CX, CX
+	JEQ     nobias5
+	VMOVUPS (CX), Y8
+	VADDPS  Y8, Y0, Y0
+	VMOVUPS 32(CX), Y8
+	VADDPS  Y8, Y1, Y1
+	VMOVUPS 64(CX), Y8
+	VADDPS  Y8, Y2, Y2
+	VMOVUPS 96(CX), Y8
+	VADDPS  Y8, Y3, Y3
+	VMOVUPS 128(CX), Y8
+	VADDPS  Y8, Y4, Y4
+	VMOVUPS 160(CX), Y8
+	VADDPS  Y8, Y5, Y5
+	VMOVUPS 192(CX), Y8
+	VADDPS  Y8, Y6, Y6
+	VMOVUPS 224(CX), Y8
+	VADDPS  Y8, Y7, Y7
+
+nobias5:
+	MOVQ   72(AX), CX
+	MOVQ   88(AX), CX
+	MOVQ   24(AX), DX
+	TESTQ  DX, DX
+	JEQ    nores6
+	LEAQ   (CX)(CX*2), BX
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	VADDPS (DX)(CX*1), Y2, Y2
+	VADDPS 32(DX)(CX*1), Y3, Y3
+	VADDPS (DX)(CX*2), Y4, Y4
+	VADDPS 32(DX)(CX*2), Y5, Y5
+	VADDPS (DX)(BX*1), Y6, Y6
+	VADDPS 32(DX)(BX*1), Y7, Y7
+
+nores6:
+	TESTQ        $0x00000002, 104(AX)
+	JEQ          noclamp7
+	VBROADCASTSS 112(AX), Y8
+	VMAXPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMAXPS       Y7, Y8, Y7
+	VBROADCASTSS 116(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y7, Y8, Y7
+
+noclamp7:
+	MOVQ    16(AX), AX
+	LEAQ    (CX)(CX*2), DX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	VMOVUPS Y4, (AX)(CX*2)
+	VMOVUPS Y5, 32(AX)(CX*2)
+	VMOVUPS Y6, (AX)(DX*1)
+	VMOVUPS Y7, 32(AX)(DX*1)
+	JMP     end4
+
+partial3:
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPAND        lanebits0<>+0(SB), Y8, Y9
+	VPCMPEQD     lanebits0<>+0(SB), Y9, Y9
+	VPAND        lanebits1<>+0(SB), Y8, Y8
+	VPCMPEQD     lanebits1<>+0(SB), Y8, Y8
+	MOVQ         32(AX), CX
+	TESTQ        CX, CX
+	JEQ          nobias8
+	VMOVUPS      (CX), Y10
+	VADDPS       Y10, Y0, Y0
+	VMOVUPS      32(CX), Y10
+	VADDPS       Y10, Y1, Y1
+	VMOVUPS      64(CX), Y10
+	VADDPS       Y10, Y2, Y2
+	VMOVUPS      96(CX), Y10
+	VADDPS       Y10, Y3, Y3
+	VMOVUPS      128(CX), Y10
+	VADDPS       Y10, Y4, Y4
+	VMOVUPS      160(CX), Y10
+	VADDPS       Y10, Y5, Y5
+	VMASKMOVPS   192(CX), Y9, Y10
+	VADDPS       Y10, Y6, Y6
+	VMASKMOVPS   224(CX), Y8, Y10
+	VADDPS       Y10, Y7, Y7
+
+nobias8:
+	MOVQ       72(AX), CX
+	MOVQ       88(AX), CX
+	MOVQ       24(AX), DX
+	TESTQ      DX, DX
+	JEQ        nores9
+	LEAQ       (CX)(CX*2), BX
+	VADDPS     (DX), Y0, Y0
+	VADDPS     32(DX), Y1, Y1
+	VADDPS     (DX)(CX*1), Y2, Y2
+	VADDPS     32(DX)(CX*1), Y3, Y3
+	VADDPS     (DX)(CX*2), Y4, Y4
+	VADDPS     32(DX)(CX*2), Y5, Y5
+	VMASKMOVPS (DX)(BX*1), Y9, Y10
+	VADDPS     Y10, Y6, Y6
+	VMASKMOVPS 32(DX)(BX*1), Y8, Y10
+	VADDPS     Y10, Y7, Y7
+
+nores9:
+	TESTQ        $0x00000002, 104(AX)
+	JEQ          noclamp10
+	VBROADCASTSS 112(AX), Y10
+	VMAXPS       Y0, Y10, Y0
+	VMAXPS       Y1, Y10, Y1
+	VMAXPS       Y2, Y10, Y2
+	VMAXPS       Y3, Y10, Y3
+	VMAXPS       Y4, Y10, Y4
+	VMAXPS       Y5, Y10, Y5
+	VMAXPS       Y6, Y10, Y6
+	VMAXPS       Y7, Y10, Y7
+	VBROADCASTSS 116(AX), Y10
+	VMINPS       Y0, Y10, Y0
+	VMINPS       Y1, Y10, Y1
+	VMINPS       Y2, Y10, Y2
+	VMINPS       Y3, Y10, Y3
+	VMINPS       Y4, Y10, Y4
+	VMINPS       Y5, Y10, Y5
+	VMINPS       Y6, Y10, Y6
+	VMINPS       Y7, Y10, Y7
+
+noclamp10:
+	MOVQ       16(AX), AX
+	LEAQ       (CX)(CX*2), DX
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    Y1, 32(AX)
+	VMOVUPS    Y2, (AX)(CX*1)
+	VMOVUPS    Y3, 32(AX)(CX*1)
+	VMOVUPS    Y4, (AX)(CX*2)
+	VMOVUPS    Y5, 32(AX)(CX*2)
+	VMASKMOVPS Y6, Y9, (AX)(DX*1)
+	VMASKMOVPS Y7, Y8, 32(AX)(DX*1)
+
+end4:
+	VZEROUPPER
+	RET
+
+DATA lanebits0<>+0(SB)/4, $0x00000001
+DATA lanebits0<>+4(SB)/4, $0x00000002
+DATA lanebits0<>+8(SB)/4, $0x00000004
+DATA lanebits0<>+12(SB)/4, $0x00000008
+DATA lanebits0<>+16(SB)/4, $0x00000010
+DATA lanebits0<>+20(SB)/4, $0x00000020
+DATA lanebits0<>+24(SB)/4, $0x00000040
+DATA lanebits0<>+28(SB)/4, $0x00000080
+GLOBL lanebits0<>(SB), RODATA|NOPTR, $32
+
+DATA lanebits1<>+0(SB)/4, $0x00000100
+DATA lanebits1<>+4(SB)/4, $0x00000200
+DATA lanebits1<>+8(SB)/4, $0x00000400
+DATA lanebits1<>+12(SB)/4, $0x00000800
+DATA lanebits1<>+16(SB)/4, $0x00001000
+DATA lanebits1<>+20(SB)/4, $0x00002000
+DATA lanebits1<>+24(SB)/4, $0x00004000
+DATA lanebits1<>+28(SB)/4, $0x00008000
+GLOBL lanebits1<>(SB), RODATA|NOPTR, $32
+
+// func gemm_f32_2x32_avx2(args *byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gemm_f32_2x32_avx2(SB), NOSPLIT, $0-8
+	MOVQ   args+0(FP), AX
+	TESTQ  $0x00000001, 104(AX)
+	JNE    load1
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	JMP    ready2
+
+load1:
+	MOVQ         16(AX), CX
+	MOVQ         72(AX), DX
+	MOVQ         88(AX), BX
+	MOVQ         96(AX), SI
+	VMOVD        SI, X0
+	VPBROADCASTD X0, Y0
+	VPAND        lanebits0<>+0(SB), Y0, Y6
+	VPCMPEQD     lanebits0<>+0(SB), Y6, Y6
+	VPAND        lanebits1<>+0(SB), Y0, Y7
+	VPCMPEQD     lanebits1<>+0(SB), Y7, Y7
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMASKMOVPS   (CX)(BX*1), Y6, Y2
+	VMASKMOVPS   32(CX)(BX*1), Y7, Y3
+	ADDQ         DX, CX
+	VMOVUPS      (CX), Y4
+	VMOVUPS      32(CX), Y5
+	VMASKMOVPS   (CX)(BX*1), Y6, Y6
+	VMASKMOVPS   32(CX)(BX*1), Y7, Y7
+
+ready2:
+	MOVQ (AX), CX
+	MOVQ 64(AX), DX
+	MOVQ 8(AX), BX
+	MOVQ 80(AX), SI
+	MOVQ 48(AX), DI
+	MOVQ 40(AX), R8
+
+block:
+	MOVQ 56(AX), R9
+	SUBQ $0x04, R9
+	JLT  tail
+
+unrolled:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   768(BX)
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      (BX)(SI*1), Y10
+	PREFETCHT0   768(BX)(SI*1)
+	VMOVUPS      32(BX)(SI*1), Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VMOVUPS      64(BX), Y8
+	PREFETCHT0   832(BX)
+	VMOVUPS      96(BX), Y9
+	VMOVUPS      64(BX)(SI*1), Y10
+	PREFETCHT0   832(BX)(SI*1)
+	VMOVUPS      96(BX)(SI*1), Y11
+	VBROADCASTSS 4(CX), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(CX)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VMOVUPS      128(BX), Y8
+	PREFETCHT0   896(BX)
+	VMOVUPS      160(BX), Y9
+	VMOVUPS      128(BX)(SI*1), Y10
+	PREFETCHT0   896(BX)(SI*1)
+	VMOVUPS      160(BX)(SI*1), Y11
+	VBROADCASTSS 8(CX), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VMOVUPS      192(BX), Y8
+	PREFETCHT0   960(BX)
+	VMOVUPS      224(BX), Y9
+	VMOVUPS      192(BX)(SI*1), Y10
+	PREFETCHT0   960(BX)(SI*1)
+	VMOVUPS      224(BX)(SI*1), Y11
+	VBROADCASTSS 12(CX), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x10, CX
+	ADDQ         $+256, BX
+	SUBQ         $0x04, R9
+	JGE          unrolled
+
+tail:
+	ADDQ $0x04, R9
+	JEQ  next
+
+single:
+	VMOVUPS      (BX), Y8
+	PREFETCHT0   768(BX)
+	VMOVUPS      32(BX), Y9
+	VMOVUPS      (BX)(SI*1), Y10
+	PREFETCHT0   768(BX)(SI*1)
+	VMOVUPS      32(BX)(SI*1), Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y8, Y12, Y0
+	VFMADD231PS  Y9, Y12, Y1
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	ADDQ         $0x04, CX
+	ADDQ         $+64, BX
+	DECQ         R9
+	JNE          single
+
+next:
+	DECQ DI
+	JEQ  done
+	MOVQ (R8), R9
+	ADDQ $0x08, R8
+	ADDQ R9, CX
+	JMP  block
+
+done:
+	MOVQ    96(AX), CX
+	CMPQ    CX, $0x0000ffff
+	JNE     partial3
+	MOVQ    32(AX), CX
+	TESTQ   CX, CX
+	JEQ     nobias5
+	VMOVUPS (CX), Y8
+	VADDPS  Y8, Y0, Y0
+	VADDPS  Y8, Y4, Y4
+	VMOVUPS 32(CX), Y8
+	VADDPS  Y8, Y1, Y1
+	VADDPS  Y8, Y5, Y5
+	VMOVUPS 64(CX), Y8
+	VADDPS  Y8, Y2, Y2
+	VADDPS  Y8, Y6, Y6
+	VMOVUPS 96(CX), Y8
+	VADDPS  Y8, Y3, Y3
+	VADDPS  Y8, Y7, Y7
+
+nobias5:
+	MOVQ   72(AX), CX
+	MOVQ   88(AX), DX
+	MOVQ   24(AX), BX
+	TESTQ  BX, BX
+	JEQ    nores6
+	VADDPS (BX), Y0, Y0
+	VADDPS 32(BX), Y1, Y1
+	VADDPS (BX)(DX*1), Y2, Y2
+	VADDPS 32(BX)(DX*1), Y3, Y3
+	ADDQ   CX, BX
+	VADDPS (BX), Y4, Y4
+	VADDPS 32(BX), Y5, Y5
+	VADDPS (BX)(DX*1), Y6, Y6
+	VADDPS 32(BX)(DX*1), Y7, Y7
+
+nores6:
+	TESTQ        $0x00000002, 104(AX)
+	JEQ          noclamp7
+	VBROADCASTSS 112(AX), Y8
+	VMAXPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMAXPS       Y7, Y8, Y7
+	VBROADCASTSS 116(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
+	VMINPS       Y6, Y8, Y6
+	VMINPS       Y7, Y8, Y7
+
+noclamp7:
+	MOVQ    16(AX), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(DX*1)
+	VMOVUPS Y3, 32(AX)(DX*1)
+	ADDQ    CX, AX
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y6, (AX)(DX*1)
+	VMOVUPS Y7, 32(AX)(DX*1)
+	JMP     end4
+
+partial3:
+	VMOVD        CX, X8
+	VPBROADCASTD X8, Y8
+	VPAND        lanebits0<>+0(SB), Y8, Y9
+	VPCMPEQD     lanebits0<>+0(SB), Y9, Y9
+	VPAND        lanebits1<>+0(SB), Y8, Y8
+	VPCMPEQD     lanebits1<>+0(SB), Y8, Y8
+	MOVQ         32(AX), CX
+	TESTQ        CX, CX
+	JEQ          nobias8
+	VMOVUPS      (CX), Y10
+	VADDPS       Y10, Y0, Y0
+	VADDPS       Y10, Y4, Y4
+	VMOVUPS      32(CX), Y10
+	VADDPS       Y10, Y1, Y1
+	VADDPS       Y10, Y5, Y5
+	VMASKMOVPS   64(CX), Y9, Y10
+	VADDPS       Y10, Y2, Y2
+	VADDPS       Y10, Y6, Y6
+	VMASKMOVPS   96(CX), Y8, Y10
+	VADDPS       Y10, Y3, Y3
+	VADDPS       Y10, Y7, Y7
+
+nobias8:
+	MOVQ       72(AX), CX
+	MOVQ       88(AX), DX
+	MOVQ       24(AX), BX
+	TESTQ      BX, BX
+	JEQ        nores9
+	VADDPS     (BX), Y0, Y0
+	VADDPS     32(BX), Y1, Y1
+	VMASKMOVPS (BX)(DX*1), Y9, Y10
+	VADDPS     Y10, Y2, Y2
+	VMASKMOVPS 32(BX)(DX*1), Y8, Y10
+	VADDPS     Y10, Y3, Y3
+	ADDQ       CX, BX
+	VADDPS     (BX), Y4, Y4
+	VADDPS     32(BX), Y5, Y5
+	VMASKMOVPS (BX)(DX*1), Y9, Y10
+	VADDPS     Y10, Y6, Y6
+	VMASKMOVPS 32(BX)(DX*1), Y8, Y10
+	VADDPS     Y10, Y7, Y7
+
+nores9:
+	TESTQ        $0x00000002, 104(AX)
+	JEQ          noclamp10
+	VBROADCASTSS 112(AX), Y10
+	VMAXPS       Y0, Y10, Y0
+	VMAXPS       Y1, Y10, Y1
+	VMAXPS       Y2, Y10, Y2
+	VMAXPS       Y3, Y10, Y3
+	VMAXPS       Y4, Y10, Y4
+	VMAXPS       Y5, Y10, Y5
+	VMAXPS       Y6, Y10, Y6
+	VMAXPS       Y7, Y10, Y7
+	VBROADCASTSS 116(AX), Y10
+	VMINPS       Y0, Y10, Y0
+	VMINPS       Y1, Y10, Y1
+	VMINPS       Y2, Y10, Y2
+	VMINPS       Y3, Y10, Y3
+	VMINPS       Y4, Y10, Y4
+	VMINPS       Y5, Y10, Y5
+	VMINPS       Y6, Y10, Y6
+	VMINPS       Y7, Y10, Y7
+
+noclamp10:
+	MOVQ       16(AX), AX
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    Y1, 32(AX)
+	VMASKMOVPS Y2, Y9, (AX)(DX*1)
+	VMASKMOVPS Y3, Y8, 32(AX)(DX*1)
+	ADDQ       CX, AX
+	VMOVUPS    Y4, (AX)
+	VMOVUPS    Y5, 32(AX)
+	VMASKMOVPS Y6, Y9, (AX)(DX*1)
+	VMASKMOVPS Y7, Y8, 32(AX)(DX*1)
+
+end4:
+	VZEROUPPER
+	RET
+
+// func gemm_f32_1x32_avx2(args *byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·gemm_f32_1x32_avx2(SB), NOSPLIT, $0-8
+	MOVQ   args+0(FP), AX
+	TESTQ  $0x00000001, 104(AX)
+	JNE    load1
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	JMP    ready2
+
+load1:
+	MOVQ         16(AX), CX
+	MOVQ         72(AX), DX
+	MOVQ         88(AX), DX
+	MOVQ         96(AX), BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	VPAND        lanebits0<>+0(SB), Y0, Y2
+	VPCMPEQD     lanebits0<>+0(SB), Y2, Y2
+	VPAND        lanebits1<>+0(SB), Y0, Y3
+	VPCMPEQD     lanebits1<>+0(SB), Y3, Y3
+	VMOVUPS      (CX), Y0
+	VMOVUPS      32(CX), Y1
+	VMASKMOVPS   (CX)(DX*1), Y2, Y2
+	VMASKMOVPS   32(CX)(DX*1), Y3, Y3
+
+ready2:
+	MOVQ (AX), CX
+	MOVQ 64(AX), DX
+	MOVQ 8(AX), DX
+	MOVQ 80(AX), BX
+	MOVQ 48(AX), SI
+	MOVQ 40(AX), DI
+
+block:
+	MOVQ 56(AX), R8
+	SUBQ $0x04, R8
+	JLT  tail
+
+unrolled:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   768(DX)
+	VMOVUPS      32(DX), Y5
+	VMOVUPS      (DX)(BX*1), Y6
+	PREFETCHT0   768(DX)(BX*1)
+	VMOVUPS      32(DX)(BX*1), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VFMADD231PS  Y5, Y8, Y1
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VMOVUPS      64(DX), Y4
+	PREFETCHT0   832(DX)
+	VMOVUPS      96(DX), Y5
+	VMOVUPS      64(DX)(BX*1), Y6
+	PREFETCHT0   832(DX)(BX*1)
+	VMOVUPS      96(DX)(BX*1), Y7
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VFMADD231PS  Y5, Y8, Y1
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VMOVUPS      128(DX), Y4
+	PREFETCHT0   896(DX)
+	VMOVUPS      160(DX), Y5
+	VMOVUPS      128(DX)(BX*1), Y6
+	PREFETCHT0   896(DX)(BX*1)
+	VMOVUPS      160(DX)(BX*1), Y7
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VFMADD231PS  Y5, Y8, Y1
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VMOVUPS      192(DX), Y4
+	PREFETCHT0   960(DX)
+	VMOVUPS      224(DX), Y5
+	VMOVUPS      192(DX)(BX*1), Y6
+	PREFETCHT0   960(DX)(BX*1)
+	VMOVUPS      224(DX)(BX*1), Y7
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VFMADD231PS  Y5, Y8, Y1
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	ADDQ         $0x10, CX
+	ADDQ         $+256, DX
+	SUBQ         $0x04, R8
+	JGE          unrolled
+
+tail:
+	ADDQ $0x04, R8
+	JEQ  next
+
+single:
+	VMOVUPS      (DX), Y4
+	PREFETCHT0   768(DX)
+	VMOVUPS      32(DX), Y5
+	VMOVUPS      (DX)(BX*1), Y6
+	PREFETCHT0   768(DX)(BX*1)
+	VMOVUPS      32(DX)(BX*1), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y4, Y8, Y0
+	VFMADD231PS  Y5, Y8, Y1
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	ADDQ         $0x04, CX
+	ADDQ         $+64, DX
+	DECQ         R8
+	JNE          single
+
+next:
+	DECQ SI
+	JEQ  done
+	MOVQ (DI), R8
+	ADDQ $0x08, DI
+	ADDQ R8, CX
+	JMP  block
+
+done:
+	MOVQ    96(AX), CX
+	CMPQ    CX, $0x0000ffff
+	JNE     partial3
+	MOVQ    32(AX), CX
+	TESTQ   CX, CX
+	JEQ     nobias5
+	VMOVUPS (CX), Y4
+	VADDPS  Y4, Y0, Y0
+	VMOVUPS 32(CX), Y4
+	VADDPS  Y4, Y1, Y1
+	VMOVUPS 64(CX), Y4
+	VADDPS  Y4, Y2, Y2
+	VMOVUPS 96(CX), Y4
+	VADDPS  Y4, Y3, Y3
+
+nobias5:
+	MOVQ   72(AX), CX
+	MOVQ   88(AX), CX
+	MOVQ   24(AX), DX
+	TESTQ  DX, DX
+	JEQ    nores6
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	VADDPS (DX)(CX*1), Y2, Y2
+	VADDPS 32(DX)(CX*1), Y3, Y3
+
+nores6:
+	TESTQ        $0x00000002, 104(AX)
+	JEQ          noclamp7
+	VBROADCASTSS 112(AX), Y4
+	VMAXPS       Y0, Y4, Y0
+	VMAXPS       Y1, Y4, Y1
+	VMAXPS       Y2, Y4, Y2
+	VMAXPS       Y3, Y4, Y3
+	VBROADCASTSS 116(AX), Y4
+	VMINPS       Y0, Y4, Y0
+	VMINPS       Y1, Y4, Y1
+	VMINPS       Y2, Y4, Y2
+	VMINPS       Y3, Y4, Y3
+
+noclamp7:
+	MOVQ    16(AX), AX
+	VMOVUPS Y0, (AX)
+	VMOVUPS Y1, 32(AX)
+	VMOVUPS Y2, (AX)(CX*1)
+	VMOVUPS Y3, 32(AX)(CX*1)
+	JMP     end4
+
+partial3:
+	VMOVD        CX, X4
+	VPBROADCASTD X4, Y4
+	VPAND        lanebits0<>+0(SB), Y4, Y5
+	VPCMPEQD     lanebits0<>+0(SB), Y5, Y5
+	VPAND        lanebits1<>+0(SB), Y4, Y4
+	VPCMPEQD     lanebits1<>+0(SB), Y4, Y4
+	MOVQ         32(AX), CX
+	TESTQ        CX, CX
+	JEQ          nobias8
+	VMOVUPS      (CX), Y6
+	VADDPS       Y6, Y0, Y0
+	VMOVUPS      32(CX), Y6
+	VADDPS       Y6, Y1, Y1
+	VMASKMOVPS   64(CX), Y5, Y6
+	VADDPS       Y6, Y2, Y2
+	VMASKMOVPS   96(CX), Y4, Y6
+	VADDPS       Y6, Y3, Y3
+
+nobias8:
+	MOVQ       72(AX), CX
+	MOVQ       88(AX), CX
+	MOVQ       24(AX), DX
+	TESTQ      DX, DX
+	JEQ        nores9
+	VADDPS     (DX), Y0, Y0
+	VADDPS     32(DX), Y1, Y1
+	VMASKMOVPS (DX)(CX*1), Y5, Y6
+	VADDPS     Y6, Y2, Y2
+	VMASKMOVPS 32(DX)(CX*1), Y4, Y6
+	VADDPS     Y6, Y3, Y3
+
+nores9:
+	TESTQ        $0x00000002, 104(AX)
+	JEQ          noclamp10
+	VBROADCASTSS 112(AX), Y6
+	VMAXPS       Y0, Y6, Y0
+	VMAXPS       Y1, Y6, Y1
+	VMAXPS       Y2, Y6, Y2
+	VMAXPS       Y3, Y6, Y3
+	VBROADCASTSS 116(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y6, Y3
+
+noclamp10:
+	MOVQ       16(AX), AX
+	VMOVUPS    Y0, (AX)
+	VMOVUPS    Y1, 32(AX)
+	VMASKMOVPS Y2, Y5, (AX)(CX*1)
+	VMASKMOVPS Y3, Y4, 32(AX)(CX*1)
+
+end4:
+	VZEROUPPER
+	RET
+
 // func gemm_f32_6x16_avx2(args *byte)
 // Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·gemm_f32_6x16_avx2(SB), NOSPLIT, $0-8
@@ -408,26 +1238,6 @@ noclamp10:
 end4:
 	VZEROUPPER
 	RET
-
-DATA lanebits0<>+0(SB)/4, $0x00000001
-DATA lanebits0<>+4(SB)/4, $0x00000002
-DATA lanebits0<>+8(SB)/4, $0x00000004
-DATA lanebits0<>+12(SB)/4, $0x00000008
-DATA lanebits0<>+16(SB)/4, $0x00000010
-DATA lanebits0<>+20(SB)/4, $0x00000020
-DATA lanebits0<>+24(SB)/4, $0x00000040
-DATA lanebits0<>+28(SB)/4, $0x00000080
-GLOBL lanebits0<>(SB), RODATA|NOPTR, $32
-
-DATA lanebits1<>+0(SB)/4, $0x00000100
-DATA lanebits1<>+4(SB)/4, $0x00000200
-DATA lanebits1<>+8(SB)/4, $0x00000400
-DATA lanebits1<>+12(SB)/4, $0x00000800
-DATA lanebits1<>+16(SB)/4, $0x00001000
-DATA lanebits1<>+20(SB)/4, $0x00002000
-DATA lanebits1<>+24(SB)/4, $0x00004000
-DATA lanebits1<>+28(SB)/4, $0x00008000
-GLOBL lanebits1<>(SB), RODATA|NOPTR, $32
 
 // func gemm_f32_5x16_avx2(args *byte)
 // Requires: AVX, AVX2, FMA3, MMX+

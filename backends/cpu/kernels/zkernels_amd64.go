@@ -5,6 +5,15 @@ package kernels
 import "github.com/hone-ml/hone/backends/cpu/rt"
 
 //go:noescape
+func gemm_f32_1x64_avx2(args *rt.GemmArgs)
+
+//go:noescape
+func gemm_f32_2x32_avx2(args *rt.GemmArgs)
+
+//go:noescape
+func gemm_f32_1x32_avx2(args *rt.GemmArgs)
+
+//go:noescape
 func gemm_f32_6x16_avx2(args *rt.GemmArgs)
 
 //go:noescape
@@ -186,6 +195,18 @@ func reduce_sumsq_f32_avx2(args *rt.ReduceArgs)
 
 //go:noescape
 func reduce_sumexp_f32_avx2(args *rt.ReduceArgs)
+
+//go:noescape
+func gemm_f32_1x128_avx512(args *rt.GemmArgs)
+
+//go:noescape
+func gemm_f32_3x64_avx512(args *rt.GemmArgs)
+
+//go:noescape
+func gemm_f32_2x64_avx512(args *rt.GemmArgs)
+
+//go:noescape
+func gemm_f32_1x64_avx512(args *rt.GemmArgs)
 
 //go:noescape
 func gemm_f32_14x32_avx512(args *rt.GemmArgs)
@@ -496,6 +517,9 @@ var archTiers = []archTier{
 		s.Reduce[3] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_sumsq_f32_avx2", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: reduce_sumsq_f32_avx2}
 		s.Reduce[4] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_sumexp_f32_avx2", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: reduce_sumexp_f32_avx2}
 		s.Gemm = []rt.Kernel[rt.GemmArgs]{
+			{Name: "gemm_f32_1x64_avx2", Tier: s.Tier, Tile: [2]int{1, 4}, Fn: gemm_f32_1x64_avx2},
+			{Name: "gemm_f32_2x32_avx2", Tier: s.Tier, Tile: [2]int{2, 2}, Fn: gemm_f32_2x32_avx2},
+			{Name: "gemm_f32_1x32_avx2", Tier: s.Tier, Tile: [2]int{1, 2}, Fn: gemm_f32_1x32_avx2},
 			{Name: "gemm_f32_6x16_avx2", Tier: s.Tier, Tile: [2]int{6, 1}, Fn: gemm_f32_6x16_avx2},
 			{Name: "gemm_f32_5x16_avx2", Tier: s.Tier, Tile: [2]int{5, 1}, Fn: gemm_f32_5x16_avx2},
 			{Name: "gemm_f32_4x16_avx2", Tier: s.Tier, Tile: [2]int{4, 1}, Fn: gemm_f32_4x16_avx2},
@@ -562,6 +586,10 @@ var archTiers = []archTier{
 		s.Reduce[3] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_sumsq_f32_avx512", Tier: s.Tier, Tile: [2]int{0, 0}, Fn: reduce_sumsq_f32_avx512}
 		s.Reduce[4] = rt.Kernel[rt.ReduceArgs]{Name: "reduce_sumexp_f32_avx512", Tier: s.Tier, Tile: [2]int{1, 0}, Fn: reduce_sumexp_f32_avx512}
 		s.Gemm = []rt.Kernel[rt.GemmArgs]{
+			{Name: "gemm_f32_1x128_avx512", Tier: s.Tier, Tile: [2]int{1, 8}, Fn: gemm_f32_1x128_avx512},
+			{Name: "gemm_f32_3x64_avx512", Tier: s.Tier, Tile: [2]int{3, 4}, Fn: gemm_f32_3x64_avx512},
+			{Name: "gemm_f32_2x64_avx512", Tier: s.Tier, Tile: [2]int{2, 4}, Fn: gemm_f32_2x64_avx512},
+			{Name: "gemm_f32_1x64_avx512", Tier: s.Tier, Tile: [2]int{1, 4}, Fn: gemm_f32_1x64_avx512},
 			{Name: "gemm_f32_14x32_avx512", Tier: s.Tier, Tile: [2]int{14, 2}, Fn: gemm_f32_14x32_avx512},
 			{Name: "gemm_f32_12x32_avx512", Tier: s.Tier, Tile: [2]int{12, 2}, Fn: gemm_f32_12x32_avx512},
 			{Name: "gemm_f32_10x32_avx512", Tier: s.Tier, Tile: [2]int{10, 2}, Fn: gemm_f32_10x32_avx512},

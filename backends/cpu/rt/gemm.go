@@ -47,6 +47,7 @@ const (
 	packMost   = 4 << 20 // bytes of plain B that a tile packs
 	gemmTiles  = 24      // tiles to aim at
 	gemmPanels = 8       // most panels of a tile
+	gemmFlat   = 3       // rows for which kernels as wide as a tile are made
 )
 
 // gemmBound is a Gemm with its partition.
@@ -79,6 +80,9 @@ func (g *Gemm) Work() (Work, error) {
 	least := 2
 	if g.Post != nil {
 		least = 4
+	}
+	if g.M <= gemmFlat {
+		least = gemmPanels
 	}
 	b.panelTile = min(max(roundUp(b.panels*b.rowTiles*entries/gemmTiles, 2), least), gemmPanels)
 	if g.Unpacked {

@@ -5,6 +5,7 @@ import "math"
 // gemmPlan says how a set's gemm kernels cover any number of rows and panels.
 type gemmPlan struct {
 	panels int                   // widest kernel, in panels
+	broad  int                   // panels of the largest kernel: wider ones are for few rows
 	tall   [maxPanels + 1]rowCut // by the width of kernels in panels
 	low    [maxPanels + 1]rowCut // the same with low kernels only: see cover
 
@@ -18,15 +19,19 @@ type rowCut struct {
 }
 
 const (
-	maxPanels = 4
+	maxPanels = 8
 	lowRows   = 7    // rows whose lines share one set of the L1 cache without driving one another out
 	setPeriod = 4096 // bytes after which addresses fall into the same set
 )
 
 func newGemmPlan(kernels []Kernel[GemmArgs]) gemmPlan {
 	var p gemmPlan
+	most := 0
 	for i := range kernels {
-		p.panels = max(p.panels, kernels[i].Tile[1])
+		t := kernels[i].Tile
+		if p.panels = max(p.panels, t[1]); t[0]*t[1] > most {
+			most, p.broad = t[0]*t[1], t[1]
+		}
 	}
 	for np := 1; np <= p.panels; np++ {
 		p.tall[np] = newRowCut(kernels, np, math.MaxInt)
@@ -77,10 +82,10 @@ func (c *rowCut) kernel(rows int) *Kernel[GemmArgs] {
 	return c.next[rows]
 }
 
-// width is the number of panels of the next call when so many are left.
-func (p *gemmPlan) width(left int) int {
+// width is the number of panels of the next call when so many are left: kernels of few rows are wider than others.
+func (p *gemmPlan) width(left, rows int) int {
 	w := min(p.panels, left)
-	for p.tall[w].most == nil {
+	for p.tall[w].most == nil || w > p.broad && rows > p.tall[w].most.Tile[0] {
 		w--
 	}
 	return w
@@ -115,7 +120,7 @@ func (p *gemmPlan) cover(g *GemmArgs, r area) {
 		return
 	}
 	for panels := r.panels; panels > 0; {
-		w := p.width(panels)
+		w := p.width(panels, r.rows)
 		panels -= w
 		g.Mask = 1<<Lanes - 1
 		if panels == 0 {
