@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -35,20 +36,17 @@ const (
 )
 
 // SVG lays out a directed graph in layers, as the program dot does, and writes it as a picture. The attributes of the
-// graph are Graphviz's own. Compiling Graphviz takes most of a second, the layout of a thousand nodes another; a
-// context that ends stops it.
+// graph are Graphviz's own. The first drawing of a program compiles Graphviz, which takes most of a second; the layout
+// of a thousand nodes takes another. A context that ends stops it.
 func SVG(ctx context.Context, w io.Writer, dot []byte) error {
-	config := wazero.NewRuntimeConfig().WithCloseOnContextDone(true).WithMemoryLimitPages(maxPages)
-	r := wazero.NewRuntimeWithConfig(ctx, config)
-	defer r.Close(context.Background())
 	p := &program{ctx: ctx}
-	err := p.load(r)
+	picture, err := p.draw(dot, "dot", "svg")
+	if p.m != nil {
+		defer p.m.Close(context.Background())
+	}
 	if err == nil {
-		var picture []byte
-		if picture, err = p.draw(dot, "dot", "svg"); err == nil {
-			_, err = w.Write(picture)
-			return err
-		}
+		_, err = w.Write(picture)
+		return err
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -59,6 +57,44 @@ func SVG(ctx context.Context, w io.Writer, dot []byte) error {
 	return fmt.Errorf("drawing with Graphviz: %w", err)
 }
 
+// compiled is Graphviz as machine code, and what runs it.
+type compiled struct {
+	runtime wazero.Runtime
+	module  wazero.CompiledModule
+}
+
+var compile = sync.OnceValues(func() (*compiled, error) {
+	ctx := context.Background()
+	unzip, err := gzip.NewReader(bytes.NewReader(compressed))
+	if err != nil {
+		return nil, err
+	}
+	code, err := io.ReadAll(unzip)
+	if err != nil {
+		return nil, err
+	}
+	r := wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCloseOnContextDone(true).WithMemoryLimitPages(maxPages))
+	module, err := r.CompileModule(ctx, code)
+	if err != nil {
+		return nil, err
+	}
+	// Functions that a plug-in would have: none is called.
+	env := r.NewHostModuleBuilder("env")
+	for _, f := range module.ImportedFunctions() {
+		if from, name, _ := f.Import(); from == "env" {
+			missing := api.GoFunc(func(context.Context, []uint64) { panic("there is no " + name) })
+			env.NewFunctionBuilder().WithGoFunction(missing, f.ParamTypes(), f.ResultTypes()).Export(name)
+		}
+	}
+	if _, err := env.Instantiate(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, r); err != nil {
+		return nil, err
+	}
+	return &compiled{r, module}, nil
+})
+
 // program is a Graphviz of its own. Its functions are those of the C library, its pointers 32-bit numbers.
 type program struct {
 	ctx  context.Context
@@ -67,34 +103,12 @@ type program struct {
 	err  error // of the first call that failed; those after it do nothing
 }
 
-func (p *program) load(r wazero.Runtime) error {
-	unzip, err := gzip.NewReader(bytes.NewReader(compressed))
+func (p *program) load() error {
+	c, err := compile()
 	if err != nil {
 		return err
 	}
-	code, err := io.ReadAll(unzip)
-	if err != nil {
-		return err
-	}
-	compiled, err := r.CompileModule(p.ctx, code)
-	if err != nil {
-		return err
-	}
-	// Functions that a plug-in would have: none is called.
-	env := r.NewHostModuleBuilder("env")
-	for _, f := range compiled.ImportedFunctions() {
-		if module, name, _ := f.Import(); module == "env" {
-			missing := api.GoFunc(func(context.Context, []uint64) { panic("there is no " + name) })
-			env.NewFunctionBuilder().WithGoFunction(missing, f.ParamTypes(), f.ResultTypes()).Export(name)
-		}
-	}
-	if _, err := env.Instantiate(p.ctx); err != nil {
-		return err
-	}
-	if _, err := wasi_snapshot_preview1.Instantiate(p.ctx, r); err != nil {
-		return err
-	}
-	p.m, err = r.InstantiateModule(p.ctx, compiled, wazero.NewModuleConfig().WithStderr(&p.said))
+	p.m, err = c.runtime.InstantiateModule(p.ctx, c.module, wazero.NewModuleConfig().WithName("").WithStderr(&p.said))
 	if err != nil {
 		return err
 	}
@@ -110,6 +124,9 @@ func (p *program) load(r wazero.Runtime) error {
 
 // draw reads a graph, lays it out and returns it in a format.
 func (p *program) draw(dot []byte, engine, format string) ([]byte, error) {
+	if err := p.load(); err != nil {
+		return nil, err
+	}
 	graph := p.call("agmemread", p.text(dot))
 	if p.err == nil && graph == 0 {
 		return nil, errors.New("the graph can not be read")

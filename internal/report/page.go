@@ -166,10 +166,10 @@ func tables(m, after *ir.Module, g *Graph) []Table {
 }
 
 func operators(m, after *ir.Module) Table {
-	t := Table{Title: "Operators", Columns: []string{"operator", "as read"}, Node: -1, Rows: [][]any{}}
+	t := Table{Title: "Operators", Columns: []string{"operator", "number"}, Node: -1, Rows: [][]any{}}
 	counts := []map[string]int{count(m)}
 	if after != nil {
-		t.Columns = append(t.Columns, "after the passes")
+		t.Columns = []string{"operator", "as read", "after the passes"}
 		counts = append(counts, count(after))
 	}
 	all := maps.Clone(counts[0])

@@ -231,7 +231,7 @@ function select(id) {
   const v = score(n);
   if (v) {
     group('how near it is to the original', [el('p', {}, el('i', {class: 'swatch', style: 'background:' + data.scale[v.shade].fill}), 'SNR ', el('b', {}, v.text)),
-      el('p', {}, v.added > 0 ? 'noise added here: ' + percent(v.added) : 'adds no noise to what it reads'), ...v.facts.map(f => el('p', {}, f.name + ' ', el('code', {}, f.value)))]);
+      el('p', {}, v.added > 0 ? 'noise added here: ' + percent(v.added) : 'no noise is added here'), ...v.facts.map(f => el('p', {}, f.name + ' ', el('code', {}, f.value)))]);
   } else if (scores) d.append(el('p', {class: 'note'}, 'not compared: the original has no such value'));
   group('reads', (n.in || []).map(port));
   group('computes', (n.out || []).map(port));
@@ -261,7 +261,7 @@ function overview() {
 // worst lists the layers that add most noise, and those that are farthest off.
 function worst(d) {
   const list = (title, rows, text) => { if (rows.length) d.append(el('h3', {}, title), el('table', {class: 'list'}, ...rows.slice(0, 10).map(([id, v]) =>
-    el('tr', {onclick: () => show(id)}, el('td', {}, el('i', {class: 'swatch', style: 'background:' + data.scale[v.shade].fill})), el('td', {}, tail(id.replace(/^output /, ''), 30)), el('td', {class: 'number'}, text(v)))))); };
+    el('tr', {onclick: () => show(id)}, el('td', {}, el('i', {class: 'swatch', style: 'background:' + data.scale[v.shade].fill})), el('td', {class: 'name', title: id}, tail(id.replace(/^output /, ''), 26)), el('td', {class: 'number'}, text(v)))))); };
   list('where the noise comes in', ranked('added'), v => percent(v.added));
   list('farthest from the original', ranked('noise'), v => v.text);
 }

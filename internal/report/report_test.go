@@ -245,6 +245,19 @@ func TestNoise(t *testing.T) {
 	require.InDelta(t, 0.01, added["product"], 1e-12)
 	require.InDelta(t, 0.09, added["y"], 1e-12)
 	require.Zero(t, added["leaky"])
+	// Constants that were rounded: it is the product that is less right.
+	m, err := ir.Parse(`module @m opset=28
+func @main(%x: f32[N,2]) -> (y: f32[N,2]) {
+  %0 = const f32[2,2] [1, 2, 3, 4] origin("codes")
+  %1 = Abs(%0) : f32[2,2] origin("w")
+  %2 = MatMul(%x, %1) : f32[N,2] origin("y")
+  return(%2)
+}
+`, ir.ParseOptions{})
+	require.NoError(t, err)
+	added = Draw(m).Noise(map[string]Score{"w": {SNR: 20}, "y": {SNR: 20}})
+	require.InDelta(t, 0.01, added["y"], 1e-12)
+	require.NotContains(t, added, "w")
 	for snr, want := range map[float64]int{math.Inf(-1): 0, 9.9: 0, 10: 1, 35: 3, 80: 5, math.Inf(1): 5} {
 		require.Equal(t, want, shadeOf(snr), "%g dB", snr)
 	}

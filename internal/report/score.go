@@ -43,21 +43,24 @@ func shadeOf(snr float64) int {
 	return 0
 }
 
-// Noise returns how much noise each node with a score adds to what reaches it:
+// Noise returns how much noise nodes with a score add to what reaches it:
 // powers relative to the signal's, 0.01 for 20 dB. What only hands on that
 // something went wrong above it adds little, so the most stands where a model
-// was broken. Values without a score pass on that of their operands.
+// was broken. Values without a score pass on that of their operands; what is
+// wrong with constants counts where they meet a value that depends on an input.
 func (g *Graph) Noise(scores map[string]Score) map[string]float64 {
-	reaching := make([]float64, len(g.Nodes))
+	reaching, varies := make([]float64, len(g.Nodes)), make([]bool, len(g.Nodes))
 	edges := slices.Clone(g.Edges)
 	slices.SortStableFunc(edges, func(a, b [2]int) int { return cmp.Compare(a[1], b[1]) })
 	added := map[string]float64{}
 	for i, n := range g.Nodes { // program order: a node comes after what it reads
+		varies[i] = n.Op == "input"
 		for len(edges) > 0 && edges[0][1] == i {
 			reaching[i] = max(reaching[i], reaching[edges[0][0]])
+			varies[i] = varies[i] || varies[edges[0][0]]
 			edges = edges[1:]
 		}
-		if s, ok := scores[n.ID]; ok {
+		if s, ok := scores[n.ID]; ok && varies[i] {
 			own := noise(s.SNR)
 			added[n.ID] = max(0, own-reaching[i])
 			reaching[i] = own

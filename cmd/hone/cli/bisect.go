@@ -46,9 +46,12 @@ Exit code 1 where there is one.`,
 			if err != nil {
 				return err
 			}
+			a.work.at("running the model as it is")
 			culprit, err := bisect.Find(cmd.Context(), m.Module(), bisect.Options{
 				Run: func(c *passes.Context, m *ir.Module) error {
+					a.work.at("passes, " + trial(c.Limit))
 					_, err := pipeline.Run(c, m)
+					a.work.at("running the model behind " + trial(c.Limit))
 					return err
 				},
 				Cases: cases, Tolerance: tolerance,
@@ -77,11 +80,15 @@ func progress(a *app, limit int, broken error) {
 	if broken != nil {
 		verdict = "broken"
 	}
+	fmt.Fprintf(a.err, "%s: %s\n", trial(limit), verdict)
+}
+
+// trial names a run of the passes that makes so many applications, -1 for all.
+func trial(limit int) string {
 	if limit < 0 {
-		fmt.Fprintf(a.err, "all applications: %s\n", verdict)
-		return
+		return "all applications"
 	}
-	fmt.Fprintf(a.err, "%s: %s\n", plural(limit, "application"), verdict)
+	return plural(limit, "application")
 }
 
 // readCases reads the inputs to judge a model by.

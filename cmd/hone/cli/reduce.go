@@ -57,8 +57,13 @@ The part is printed as text, or written with -o.`,
 			}
 			defer os.RemoveAll(dir)
 			v := &verdict{command: check, file: filepath.Join(dir, "model."+form), emit: form, timeout: timeout}
+			tried := 0
 			part, err := cut.Reduce(cmd.Context(), m.Module(), cut.Options{
-				Fails: v.fails,
+				Fails: func(ctx context.Context, m *ir.Module) (bool, error) {
+					a.work.at(fmt.Sprintf("running the command on candidate %d, %s", tried, plural(passes.CountOps(m), "op")))
+					tried++
+					return v.fails(ctx, m)
+				},
 				Progress: func(tried, ops int) {
 					fmt.Fprintf(a.err, "%s left (%s tried)\n", plural(ops, "op"), plural(tried, "candidate"))
 				},
