@@ -261,7 +261,7 @@ function overview() {
 // worst lists the layers that add most noise, and those that are farthest off.
 function worst(d) {
   const list = (title, rows, text) => { if (rows.length) d.append(el('h3', {}, title), el('table', {class: 'list'}, ...rows.slice(0, 10).map(([id, v]) =>
-    el('tr', {onclick: () => show(id)}, el('td', {}, el('i', {class: 'swatch', style: 'background:' + data.scale[v.shade].fill})), el('td', {class: 'name', title: id}, tail(id.replace(/^output /, ''), 26)), el('td', {class: 'number'}, text(v)))))); };
+    el('tr', {onclick: () => show(id)}, el('td', {}, el('i', {class: 'swatch', style: 'background:' + data.scale[v.shade].fill})), el('td', {class: 'name', title: id}, tail(id.replace(/^output /, ''), 23)), el('td', {class: 'number'}, text(v)))))); };
   list('where the noise comes in', ranked('added'), v => percent(v.added));
   list('farthest from the original', ranked('noise'), v => v.text);
 }

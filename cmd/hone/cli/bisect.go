@@ -33,6 +33,9 @@ Exit code 1 where there is one.`,
   hone bisect model.onnx --pipeline 'fold-constants,recognize,dce'`,
 		Args: exactly(1, "one model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if !(tolerance >= 0) {
+				return usagef("--tolerance %g: an error is 0 or more", tolerance)
+			}
 			pipeline, err := pf.pipeline(a)
 			if err != nil {
 				return err
@@ -96,6 +99,9 @@ func readCases(ctx context.Context, a *app, ports []hone.Port, from string) ([][
 	if from == "random" {
 		c, err := randomInputs(ports)
 		return [][]tensor.Value{c}, err
+	}
+	if info, err := os.Stat(from); err == nil && !info.IsDir() {
+		return nil, usagef("--inputs %s: name a folder of .npy files, not a file", from)
 	}
 	entries, err := os.ReadDir(from)
 	if err != nil {

@@ -69,6 +69,8 @@ func (f *passFlags) parts(a *app) (rules, named *passes.Pipeline, err error) {
 	}
 	text := f.text
 	switch {
+	case f.limit < -1:
+		return nil, nil, usagef("--stop-after %d: a number of applications is 0 or more", f.limit)
 	case f.flags.Changed("pipeline") && f.flags.Changed("level"):
 		return nil, nil, usagef("-O and --pipeline both say which passes run: give one; --pipeline 'O%d,%s' runs both", f.level, f.text)
 	case !f.flags.Changed("pipeline"):

@@ -107,8 +107,11 @@ func (v *verdict) fails(ctx context.Context, m *ir.Module) (bool, error) {
 		return false, err
 	}
 	if v.want == "" {
-		if status == "" {
+		switch status {
+		case "":
 			return false, errors.New("the command succeeds on the whole model: there is nothing to reduce")
+		case "exit status 126", "exit status 127": // of the shell
+			return false, usagef("--check: the shell can not run the command: %s", status)
 		}
 		v.want = status
 	}
