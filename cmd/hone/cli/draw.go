@@ -26,7 +26,7 @@ type drawings struct {
 
 func (d *drawings) add(c *cobra.Command) {
 	c.Flags().StringVar(&d.html, "html", "", "write a page to this `FILE`: the graph before and after each pass")
-	c.Flags().StringVar(&d.svg, "svg", "", "write the graph as a picture to this `FILE`")
+	c.Flags().StringVar(&d.svg, "svg", "", "write the graph as a picture, drawn by Graphviz, to this `FILE`; --html is faster for thousands of nodes")
 	c.Flags().StringVar(&d.dot, "dot", "", "write the graph in Graphviz's language to this `FILE`")
 	d.choose(c)
 }
@@ -40,8 +40,9 @@ func (d *drawings) write(cmd *cobra.Command, a *app, m *hone.Model, told io.Writ
 		draw func(io.Writer) error
 	}{
 		{d.svg, func(w io.Writer) error {
-			a.work.at("drawing with Graphviz")
-			return report.Draw(m.Module()).WriteSVG(cmd.Context(), w)
+			g := report.Draw(m.Module())
+			a.work.at(fmt.Sprintf("drawing %s with Graphviz", plural(len(g.Nodes), "node")))
+			return g.WriteSVG(cmd.Context(), w)
 		}},
 		{d.dot, func(w io.Writer) error { return report.Draw(m.Module()).WriteDOT(w) }},
 		{d.html, func(w io.Writer) error { return d.page(cmd, a, m, w) }},
