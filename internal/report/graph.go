@@ -2,6 +2,11 @@
 // a report has to say (the graph before and after each pass, tables, facts) as
 // one HTML file that needs no network. It is the project's one HTML writer. It
 // knows modules and passes, and nothing of files or of who asks.
+//
+// SVG is Graphviz's, so that its pictures and those that others make of the DOT
+// text are the same; package graphviz says how it comes into the program. The
+// page has a layout of its own, which is as fast for every step of a history,
+// and stays in place from one to the next.
 package report
 
 import (

@@ -29,10 +29,10 @@ func (g *Graph) WriteSVG(ctx context.Context, w io.Writer) error {
 	return graphviz.SVG(ctx, w, dot.Bytes())
 }
 
-// Graphviz takes ever longer for edges that pass many layers: those of 28
-// transformer blocks that all read one mask, 2,000 nodes, take more than
-// five minutes. So an edge that would pass more than farLayers is not drawn: what it
-// brings is named above its reader, the first farNames of it.
+// Graphviz takes ever longer for edges that pass many layers: 28 transformer
+// blocks that all read one mask, 2,000 nodes, take it more than five minutes. So
+// an edge that would pass more than farLayers is not drawn, which makes seconds
+// of them: what it brings is named above its reader, farNames names at most.
 const farLayers, farNames = 32, 6
 
 // slowNodes is where the layout is told to try less hard: to look less for
