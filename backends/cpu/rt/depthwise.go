@@ -23,17 +23,21 @@ type Depthwise struct {
 	Post          *Post
 }
 
-const depthwiseWork = 16 << 10 // taps times pixels of 16 channels in a tile
+const (
+	depthwiseWork = 16 << 10 // taps times pixels of 16 channels in a tile
+	depthwiseWide = 32       // pixels of a row for which calls for its edges cost less than a copy of it
+)
 
 // depthwiseBound is a Depthwise with its partition: tiles of output rows of a block, or of several whole blocks.
 type depthwiseBound struct {
 	Depthwise
-	copied              bool
 	blocks              int // of an image
 	rowTile, rowTiles   int
 	blockTile           int // blocks of a tile, counted over the whole batch
 	pitch               int
-	steps               []int64
+	steps               []int64 // over a copy
+	inPlace             []int64 // over the image, nil where all of it is copied
+	innerH, innerW      [2]int  // output rows and columns that read nothing outside of it
 	post                *boundPost
 	copyBytes, padLanes int
 }
@@ -46,27 +50,22 @@ func (d *Depthwise) Work() (Work, error) {
 	if d.N < 0 || d.C < 1 {
 		return Work{}, fmt.Errorf("depthwise: N=%d C=%d", d.N, d.C)
 	}
-	b := &depthwiseBound{Depthwise: *d, copied: !d.inside(), blocks: ceilDiv(d.C, Lanes), pitch: d.W, blockTile: 1}
+	b := &depthwiseBound{Depthwise: *d, blocks: ceilDiv(d.C, Lanes), pitch: d.W, blockTile: 1}
 	rowWork := max(1, d.OW*d.KH*d.KW)
 	b.rowTile = min(max(1, depthwiseWork/rowWork), max(1, d.OH))
 	b.rowTiles = ceilDiv(d.OH, b.rowTile)
 	if b.rowTiles == 1 {
 		b.blockTile = max(1, depthwiseWork/(rowWork*max(1, d.OH)))
 	}
-	if b.copied {
+	copied := !d.inside()
+	if copied {
 		b.pitch = d.width()
 		b.copyBytes = d.rowsFor(b.rowTile) * b.pitch * laneBytes
 	}
-	for y := range d.KH {
-		for x := range d.KW {
-			step := d.DilationW
-			if x == d.KW-1 {
-				step = d.DilationH*b.pitch - (d.KW-1)*d.DilationW
-			}
-			if y < d.KH-1 || x < d.KW-1 {
-				b.steps = append(b.steps, int64(step)*laneBytes)
-			}
-		}
+	b.steps = b.makeSteps(b.pitch)
+	b.innerH, b.innerW = innerOf(d.H, d.OH, d.KH, d.StrideH, d.DilationH, d.PadTop), innerOf(d.W, d.OW, d.KW, d.StrideW, d.DilationW, d.PadLeft)
+	if !copied || b.innerW[1]-b.innerW[0] >= depthwiseWide {
+		b.inPlace = b.makeSteps(d.W)
 	}
 	if d.C%Lanes != 0 && (d.Post != nil || d.Clamp && (d.Lo > 0 || d.Hi < 0)) {
 		b.padLanes = Lanes - d.C%Lanes
@@ -84,7 +83,30 @@ func (d *Depthwise) Work() (Work, error) {
 		tiles = 0
 	}
 	touches := []Range{span(addr(d.X), d.N*b.blocks*d.H*d.W*laneBytes, false), span(addr(d.Y), d.N*b.blocks*d.OH*d.OW*laneBytes, true)}
-	return Work{Tiles: tiles, Scratch: scratch, Run: b.run, Touches: append(touches, b.post.reads()...), own: append(tables(b.steps), b.post.tables()...)}, nil
+	return Work{Tiles: tiles, Scratch: scratch, Run: b.run, Touches: append(touches, b.post.reads()...), own: append(append(tables(b.steps), tables(b.inPlace)...), b.post.tables()...)}, nil
+}
+
+// makeSteps says how to go from tap to tap with rows pitch pixels apart.
+func (b *depthwiseBound) makeSteps(pitch int) []int64 {
+	steps := make([]int64, 0, b.KH*b.KW)
+	for y := range b.KH {
+		for x := range b.KW {
+			step := b.DilationW
+			if x == b.KW-1 {
+				step = b.DilationH*pitch - (b.KW-1)*b.DilationW
+			}
+			if y < b.KH-1 || x < b.KW-1 {
+				steps = append(steps, int64(step)*laneBytes)
+			}
+		}
+	}
+	return steps
+}
+
+// innerOf is the range of output positions whose windows lie inside an input of n.
+func innerOf(n, out, k, stride, dilation, pad int) [2]int {
+	lo, hi := inner(n, out, k, stride, dilation, pad)
+	return [2]int{max(0, lo), hi}
 }
 
 func (b *depthwiseBound) run(tile int, s *Scratch) {
@@ -97,19 +119,54 @@ func (b *depthwiseBound) run(tile int, s *Scratch) {
 }
 
 func (b *depthwiseBound) block(s *Scratch, block, row, rows int) {
-	x := at(addr(b.X), block*b.H*b.W*laneBytes)
-	if b.copied {
-		b.padCopy(s, 0, x, row, rows, Lanes)
+	y0, y1 := common(row, rows, b.innerH)
+	x0, x1 := common(0, b.OW, b.innerW)
+	if b.inPlace == nil || y0 == y1 || x0 == x1 {
+		b.part(s, block, row, rows, 0, b.OW, true)
+	} else {
+		b.part(s, block, row, y0-row, 0, b.OW, true)
+		b.part(s, block, y1, row+rows-y1, 0, b.OW, true)
+		b.part(s, block, y0, y1-y0, 0, x0, true)
+		b.part(s, block, y0, y1-y0, x1, b.OW-x1, true)
+		b.part(s, block, y0, y1-y0, x0, x1-x0, false)
+	}
+	y, channel := at(addr(b.Y), (block*b.OH+row)*b.OW*laneBytes), block%b.blocks
+	if b.post != nil {
+		b.post.run(s, b.copyBytes, block, row*b.OW*Lanes, y, rows*b.OW*Lanes)
+	}
+	if b.padLanes > 0 && channel == b.blocks-1 {
+		zeroLanes(y, rows*b.OW, b.padLanes)
+	}
+}
+
+// common is what of n positions from first on lies in a range; if nothing does, it is empty and at their end.
+func common(first, n int, r [2]int) (lo, hi int) {
+	lo, hi = max(first, r[0]), min(first+n, r[1])
+	if lo >= hi {
+		return first + n, first + n
+	}
+	return lo, hi
+}
+
+// part computes rows by cols pixels of a block: from the image, or padded from a copy with zeros around it.
+func (b *depthwiseBound) part(s *Scratch, block, row, rows, col, cols int, padded bool) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	x, pitch, steps := at(addr(b.X), block*b.H*b.W*laneBytes), b.W, b.inPlace
+	if padded {
+		pitch, steps = b.pitch, b.steps
+		w := b.Window
+		w.OW, w.PadLeft = cols, w.PadLeft-col*b.StrideW
+		w.padRows(s, 0, x, row, rows, Lanes, pitch*Lanes)
 		x = s.at(0)
 	} else {
-		x = at(x, row*b.StrideH*b.pitch*laneBytes)
+		x = at(x, ((row*b.StrideH-b.PadTop)*pitch+col*b.StrideW-b.PadLeft)*laneBytes)
 	}
-	y := at(addr(b.Y), (block*b.OH+row)*b.OW*laneBytes)
-	taps := b.KH * b.KW
-	channel := block % b.blocks
+	taps, channel := b.KH*b.KW, block%b.blocks
 	g := &s.Args.Tap
-	*g = TapArgs{A: x, W: at(addr(b.Weights), channel*taps*laneBytes), C: y, Steps: table(b.steps), Taps: int64(taps),
-		N: int64(b.OW), LdA: int64(b.StrideW) * laneBytes}
+	*g = TapArgs{A: x, W: at(addr(b.Weights), channel*taps*laneBytes), C: at(addr(b.Y), ((block*b.OH+row)*b.OW+col)*laneBytes), Steps: table(steps),
+		Taps: int64(taps), N: int64(cols), LdA: int64(b.StrideW) * laneBytes}
 	if b.Bias != nil {
 		g.Bias = at(addr(b.Bias), channel*laneBytes)
 	}
@@ -118,13 +175,7 @@ func (b *depthwiseBound) block(s *Scratch, block, row, rows int) {
 	}
 	for range rows {
 		b.Set.Depthwise.Fn(g)
-		g.A = at(g.A, b.StrideH*b.pitch*laneBytes)
+		g.A = at(g.A, b.StrideH*pitch*laneBytes)
 		g.C = at(g.C, b.OW*laneBytes)
-	}
-	if b.post != nil {
-		b.post.run(s, b.copyBytes, block, row*b.OW*Lanes, y, rows*b.OW*Lanes)
-	}
-	if b.padLanes > 0 && channel == b.blocks-1 {
-		zeroLanes(y, rows*b.OW, b.padLanes)
 	}
 }
