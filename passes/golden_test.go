@@ -25,12 +25,16 @@ import (
 
 var update = flag.Bool("update", false, "write what the pipelines give into the golden files")
 
-// fuse gets its table from a target; this one takes Conv and two pointwise ops.
+// fuse gets its table from a target; this one takes Conv and two pointwise ops,
+// and lookups.
 func init() {
 	passes.Register(passes.Spec{Name: "fuse", Help: "for tests", New: func(passes.Options) (passes.Pass, error) {
 		return fuse.Pass(fuse.Target{
 			Anchor:    func(op *ir.Op, _ []*ir.Op) bool { return op.Name == "Conv" },
 			Pointwise: func(op *ir.Op) bool { return op.Name == "Relu" || op.Name == "Add" },
+			Lookup:    func(op *ir.Op) bool { return op.Name == "Gather" && !op.Attrs.Has("axis") },
+			Sum:       func(op *ir.Op) bool { return op.Name == "Add" },
+			Rows:      func(op *ir.Op) bool { return op.Name == "LayerNormalization" },
 			MaxOps:    8, MaxOperands: 8,
 		}), nil
 	}})

@@ -21,7 +21,7 @@ func (b *binder) checked(check *rt.Check, op *ir.Op) ([]rt.Work, error) {
 	may := []rt.Range{rt.Memory(uintptr(unsafe.Pointer(&nothing)), len(nothing), false)}
 	allow := func(v *ir.Value, write bool) {
 		if p := b.places[v]; v != nil && p != nil && p.bytes > 0 {
-			may = append(may, rt.Memory(uintptr(p.ptr(b.arena)), p.bytes, write))
+			may = append(may, rt.Memory(uintptr(p.ptr(b.arena)), p.span(), write))
 		}
 	}
 	for _, v := range op.Results() {

@@ -16,7 +16,7 @@ import (
 func init() {
 	passes.Register(passes.Spec{
 		Name: "fuse",
-		Help: "group what the CPU computes in one go: a product or reduction with the elementwise ops behind it, chains of elementwise ops",
+		Help: "group what the CPU computes in one go: a product or reduction with the elementwise ops behind it, chains of elementwise ops, rows that are looked up, added and normalized",
 		Example: `func @main(%x: f32[N,3,8,8], %y: f32[N,1,8,8]) -> (z: f32[N,1,8,8]) {
   %0 = const f32[1,3,1,1] [1.0, 2.0, 3.0]
   %1 = Conv(%x, %0) : f32[N,1,8,8]
@@ -30,6 +30,7 @@ func init() {
 			{Name: "conv-act", Default: "false", Help: "only this, and what else is named: a Conv with the elementwise ops behind it", Type: passes.Bool},
 			{Name: "matmul-act", Default: "false", Help: "only this, and what else is named: a MatMul with the elementwise ops behind it", Type: passes.Bool},
 			{Name: "elementwise", Default: "false", Help: "only this, and what else is named: chains of elementwise ops", Type: passes.Bool},
+			{Name: "embedding", Default: "false", Help: "only this, and what else is named: rows that are looked up and added, and their normalization", Type: passes.Bool},
 		},
 		New: newFuse,
 	})
@@ -39,7 +40,7 @@ func init() {
 // nothing, all that the target's table has.
 func newFuse(o passes.Options) (passes.Pass, error) {
 	anchors := map[string]bool{"Conv": o.Bool("conv-act"), "MatMul": o.Bool("matmul-act")}
-	group := anchors["Conv"] || anchors["MatMul"] || o.Bool("elementwise")
+	group := anchors["Conv"] || anchors["MatMul"] || o.Bool("elementwise") || o.Bool("embedding")
 	if !group && !o.Bool("conv-bn") {
 		return fuse.Pass(table), nil
 	}
@@ -54,6 +55,9 @@ func newFuse(o passes.Options) (passes.Pass, error) {
 	if group {
 		some := table
 		some.Anchored = !o.Bool("elementwise")
+		if !o.Bool("embedding") {
+			some.Lookup = nil
+		}
 		some.Anchor = func(op *ir.Op, behind []*ir.Op) bool { return anchors[op.Name] && table.Anchor(op, behind) }
 		steps = append(steps, fuse.Pass(some))
 	}

@@ -248,6 +248,36 @@ func (b *binder) permutedView(op *ir.Op, p *place) bool {
 	return true
 }
 
+// cutView makes result i of a Split a view of its operand, where products of
+// matrices and attentions alone read the results.
+func (b *binder) cutView(op *ir.Op, i int, p *place) bool {
+	src := b.places[op.Operand(0)]
+	if op.Name != "Split" || src == nil || !isF32(op.Result(0)) || src.strides != nil || src.layout != ir.Plain || src.root().data != nil {
+		return false
+	}
+	dense := rt.Dense(src.shape)
+	axis, at := axisAttr(op, 0, len(src.shape)), 0
+	if axis < 0 || axis >= len(src.shape) {
+		return false
+	}
+	for j, r := range op.Results() {
+		shape, ok := b.shapeOf(r.Type)
+		if !ok || len(shape) != len(src.shape) {
+			return false
+		}
+		if j < i {
+			at += shape[axis] * dense[axis]
+		}
+		for _, u := range r.Uses() {
+			if u.Op.Block() != op.Block() || !readsPermuted(u, false, true) {
+				return false
+			}
+		}
+	}
+	p.of, p.at, p.strides = src, at*p.dtype.Size(), dense
+	return true
+}
+
 // readsPermuted reports whether a use is an operand of a product of matrices,
 // or of an attention, that can be read with these columns or rows dense.
 func readsPermuted(u ir.Use, columns, rows bool) bool {

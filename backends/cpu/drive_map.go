@@ -78,6 +78,9 @@ func bindFused(b *binder, op *ir.Op) ([]rt.Work, error) {
 		}
 		return b.pointwise(op.Result(0), prog, inputs)
 	}
+	if isLookup(a) {
+		return b.rowSum(op)
+	}
 	outer := func(i int) *ir.Value {
 		if v := a.Operand(i); v != nil {
 			return op.Operand(v.Index())

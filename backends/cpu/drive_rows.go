@@ -2,9 +2,13 @@ package cpu
 
 import (
 	"fmt"
+	"slices"
+	"unsafe"
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/ir/ops"
+	"github.com/hone-ml/hone/tensor"
 )
 
 // axisAttr reads an axis and counts negative ones from the end.
@@ -30,35 +34,134 @@ func bindSoftmax(b *binder, op *ir.Op) ([]rt.Work, error) {
 }
 
 func bindNorm(b *binder, op *ir.Op) ([]rt.Work, error) {
-	x, y := op.Operand(0), op.Result(0)
+	x := op.Operand(0)
 	s := b.shape(x)
 	axis := axisAttr(op, -1, len(s))
 	if !isF32(x) || axis < 0 || axis >= len(s) {
 		return nil, fmt.Errorf("normalization has kernels for f32 only")
 	}
+	o, err := b.norm(op, op.Operand, product(s[axis:]))
+	if err != nil {
+		return nil, err
+	}
+	o.Set, o.Rows, o.X, o.Y = b.kernels, product(s[:axis]), b.ptr(x), b.ptr(op.Result(0))
+	return one(o.Work())
+}
+
+// norm is a normalization of rows of n elements; operand gives op's operands
+// as they are outside of a fused op.
+func (b *binder) norm(op *ir.Op, operand func(int) *ir.Value, n int) (*rt.Norm, error) {
 	for _, r := range op.Results()[1:] {
 		if r.NumUses() > 0 {
 			return nil, fmt.Errorf("mean and deviation are read")
 		}
 	}
-	o := rt.Norm{
-		Set: b.kernels, Rows: product(s[:axis]), N: product(s[axis:]), RMS: op.Name == "RMSNormalization",
-		Epsilon: attrFloat(op, "epsilon", 1e-5), X: b.ptr(x), Y: b.ptr(y),
-	}
-	for i, dst := range []*struct{ v *ir.Value }{{op.Operand(1)}, {op.Operand(2)}} {
-		if dst.v == nil {
+	o := &rt.Norm{N: n, RMS: op.Name == "RMSNormalization", Epsilon: attrFloat(op, "epsilon", 1e-5)}
+	for i, dst := range []*unsafe.Pointer{&o.Scale, &o.Bias} {
+		v := operand(1 + i)
+		if v == nil {
 			continue
 		}
-		if !isF32(dst.v) || product(b.shape(dst.v)) != o.N {
+		if !isF32(v) || product(b.shape(v)) != n {
 			return nil, fmt.Errorf("scale and bias do not have one value an element of a row")
 		}
-		if i == 0 {
-			o.Scale = b.ptr(dst.v)
-		} else {
-			o.Bias = b.ptr(dst.v)
+		*dst = b.ptr(v)
+	}
+	return o, nil
+}
+
+// isLookup reports whether op copies whole rows out of a table.
+func isLookup(op *ir.Op) bool {
+	if op.Name != "Gather" || axisAttr(op, 0, 2) != 0 {
+		return false
+	}
+	x, index := op.Operand(0).Type, op.Operand(1).Type
+	return isF32(op.Operand(0)) && x.Rank() == 2 && index.Rank() >= 0 && (index.DType == tensor.Int64 || index.DType == tensor.Int32)
+}
+
+// addsRows reports whether op adds tensors whose rows are as long as its own.
+func addsRows(op *ir.Op) bool {
+	if op.Name != "Add" || !isF32(op.Result(0)) {
+		return false
+	}
+	d := op.Result(0).Type.Dims
+	for _, v := range op.Operands() {
+		if r := v.Type.Rank(); r < 1 || len(d) == 0 || !v.Type.Dims[r-1].Equal(d[len(d)-1]) {
+			return false
 		}
 	}
+	return true
+}
+
+// worksOnRows reports whether op normalizes rows.
+func worksOnRows(op *ir.Op) bool {
+	if op.Name != "LayerNormalization" && op.Name != "RMSNormalization" || !isF32(op.Result(0)) {
+		return false
+	}
+	r := op.Operand(0).Type.Rank()
+	return r > 0 && axisAttr(op, -1, r) == r-1
+}
+
+// rowSum binds a fused op that adds up rows that it looks up, and then
+// normalizes them.
+func (b *binder) rowSum(fused *ir.Op) ([]rt.Work, error) {
+	outer := func(v *ir.Value) *ir.Value {
+		if v != nil && v.IsArg() {
+			return fused.Operand(v.Index())
+		}
+		return v
+	}
+	yp := b.places[fused.Result(0)]
+	last := len(yp.shape) - 1
+	o := rt.RowSum{Set: b.kernels, Dims: yp.shape[:last], N: yp.shape[last], Y: b.ptr(fused.Result(0))}
+	sum := fused.Region(ops.FusedRegion).Results()[0]
+	if op := sum.Def(); worksOnRows(op) {
+		var err error
+		if o.Norm, err = b.norm(op, func(i int) *ir.Value { return outer(op.Operand(i)) }, o.N); err != nil {
+			return nil, err
+		}
+		sum = op.Operand(0)
+	}
+	for sum != nil {
+		term := sum
+		sum = nil
+		if op := term.Def(); op != nil && op.Name == "Add" {
+			i := 0 // the operand that is no sum itself
+			if d := op.Operand(0).Def(); d != nil && d.Name == "Add" {
+				i = 1
+			}
+			term, sum = op.Operand(i), op.Operand(1-i)
+		}
+		t, err := b.rowTerm(term, outer, o.Dims, o.N)
+		if err != nil {
+			return nil, err
+		}
+		o.Terms = append(o.Terms, t)
+	}
+	slices.Reverse(o.Terms) // the innermost sum comes first
 	return one(o.Work())
+}
+
+// rowTerm is a term of rows of n elements in the given dims: rows of a table,
+// or a tensor that broadcasts.
+func (b *binder) rowTerm(v *ir.Value, outer func(*ir.Value) *ir.Value, dims []int, n int) (t rt.RowTerm, err error) {
+	x := outer(v)
+	var index *ir.Value
+	if op := v.Def(); op != nil && op.Name == "Gather" {
+		x, index = outer(op.Operand(0)), outer(op.Operand(1))
+	}
+	p := b.places[x]
+	if p == nil || p.layout != ir.Plain || p.strides != nil || len(p.shape) == 0 || p.shape[len(p.shape)-1] != n {
+		return t, fmt.Errorf("a term has no rows of %d", n)
+	}
+	t.X, t.Rows = b.ptr(x), product(p.shape[:len(p.shape)-1])
+	at := p.shape[:len(p.shape)-1]
+	if index != nil {
+		at = b.shape(index)
+		t.Index, t.Index32 = b.ptr(index), index.Type.DType == tensor.Int32
+	}
+	t.Strides = broadcastStrides(at, dims)
+	return t, nil
 }
 
 // reductions maps the ops that reduce to the drivers' operators.

@@ -199,14 +199,14 @@ func convOperands(fused, conv *ir.Op) bool {
 	return true
 }
 
-// anchorOf returns the op of a fused op's region that is no pointwise one.
+// anchorOf returns the first op of a fused op's region that is no pointwise one.
 func anchorOf(fused *ir.Op) *ir.Op {
 	body := fused.Region(ops.FusedRegion)
 	if body == nil {
 		return nil
 	}
 	for op := range body.Ops() {
-		if op.Name == convName || op.Name == gemmName || op.Name == "MatMul" {
+		if op.Name == convName || op.Name == gemmName || op.Name == "MatMul" || op.Name == "Gather" {
 			return op
 		}
 	}

@@ -13,6 +13,9 @@ import (
 var table = fuse.Target{
 	Pointwise:   func(op *ir.Op) bool { return isPointwise(op) && !restores(op) },
 	Anchor:      isAnchor,
+	Lookup:      isLookup,
+	Sum:         addsRows,
+	Rows:        worksOnRows,
 	MaxOps:      32,
 	MaxOperands: 12,
 }

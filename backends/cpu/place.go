@@ -18,7 +18,7 @@ type place struct {
 	layout ir.Layout
 	bytes  int
 	// strides in elements, for a value that is another one seen with its dims
-	// permuted; nil where the elements are dense.
+	// permuted, or a part of it; nil where the elements are dense.
 	strides []int
 
 	argument bool // a value that comes from outside of the plan
@@ -69,10 +69,22 @@ func (p *place) hold(what *place, at int) {
 // nothing is where empty tensors lie.
 var nothing [rt.Align]byte
 
+// span returns the bytes from the first element to the last.
+func (p *place) span() int {
+	if p.strides == nil || p.bytes == 0 {
+		return p.bytes
+	}
+	last := 0
+	for i, d := range p.shape {
+		last += (d - 1) * p.strides[i]
+	}
+	return (last + 1) * p.dtype.Size()
+}
+
 // view returns the value as a tensor. A row-major one shares the place's
 // memory, a blocked one is a copy.
 func (p *place) view(arena rt.Mem) *tensor.Tensor {
-	b := unsafe.Slice((*byte)(p.ptr(arena)), p.bytes)
+	b := unsafe.Slice((*byte)(p.ptr(arena)), p.span())
 	if p.layout == ir.Plain && p.strides == nil {
 		return &tensor.Tensor{DType: p.dtype, Shape: p.shape, Data: b}
 	}
@@ -93,7 +105,7 @@ func (p *place) store(arena rt.Mem, t *tensor.Tensor) error {
 	if t.DType != p.dtype || !slices.Equal(t.Shape, p.shape) {
 		return fmt.Errorf("the result is %s, expected %s%v", t, p.dtype, p.shape)
 	}
-	b := unsafe.Slice((*byte)(p.ptr(arena)), p.bytes)
+	b := unsafe.Slice((*byte)(p.ptr(arena)), p.span())
 	if p.strides != nil {
 		size := p.dtype.Size()
 		p.eachPermuted(func(i, at int) { copy(b[at*size:(at+1)*size], t.Data[i*size:]) })

@@ -340,6 +340,9 @@ func (b *binder) placeResults(op *ir.Op, step int) (done bool, err error) {
 			p.of = src
 			continue
 		}
+		if b.cutView(op, i, p) {
+			continue
+		}
 		if b.permutedView(op, p) || b.permutedWrite(op, p, step) {
 			done = done && op.Name == "Transpose"
 			continue

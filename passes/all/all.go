@@ -41,7 +41,7 @@ func init() {
 	for _, l := range []struct{ name, text string }{
 		{"O0", "dce"},
 		{"O1", "fix(fold-constants,inline-control,simplify,simplify-shapes,sink-dequantize,cse,dce)"},
-		{"O2", "fix(fold-constants,inline-control,simplify,simplify-shapes,simplify-recurrent,recognize,sink-transposes,sink-dequantize,fold-batchnorm,fold-scale,fold-pad,cse,dce),recognize-attention,dce,merge-matmuls,fix(fold-constants,cse,dce)"},
+		{"O2", "fix(fold-constants,inline-control,simplify,simplify-shapes,simplify-recurrent,recognize,sink-transposes,sink-dequantize,fold-batchnorm,fold-scale,fold-pad,cse,dce),recognize-attention,dce,merge-matmuls,fix(fold-constants,simplify,simplify-shapes,sink-transposes,cse,dce)"},
 		{"O3", "fix(fold-constants,inline-control{max-ops=4096}),O2"},
 	} {
 		passes.RegisterLevel(l.name, l.text)

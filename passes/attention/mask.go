@@ -170,12 +170,15 @@ func (m *mask) build(r *passes.Rewriter, like tensor.DType, q *operand, rank int
 	case v == nil:
 		return nil
 	case m.cond == nil:
+		if x, by := lowestTimes(v); x != nil {
+			v = r.Op("Mul", []*ir.Value{x, number(r, like, by/2)})
+		}
 	case math.IsInf(m.fill, -1):
 		if m.not {
 			v = r.Op("Not", []*ir.Value{v})
 		}
 	default:
-		open, hidden := number(r, like, 0), number(r, like, max(m.fill, -math.MaxFloat32/2)) // some runtimes take the lowest number for minus infinity
+		open, hidden := number(r, like, 0), number(r, like, max(m.fill, lowest/2))
 		if m.not {
 			open, hidden = hidden, open
 		}
@@ -185,6 +188,42 @@ func (m *mask) build(r *passes.Rewriter, like tensor.DType, q *operand, rank int
 		v = r.Op("Unsqueeze", []*ir.Value{v, r.Int64s(1)})
 	}
 	return perQuery(r, v, q)
+}
+
+// lowest hides keys in many models. Some runtimes take it for minus infinity
+// and answer zeros where every key is hidden by it; half of it hides as well.
+const lowest = -math.MaxFloat32
+
+// lowestTimes returns the whole numbers that a mask multiplies the lowest
+// number with, nil where it is none such.
+func lowestTimes(v *ir.Value) (x *ir.Value, by float64) {
+	d := v.Def()
+	if d == nil || d.Name != "Mul" {
+		return nil, 0
+	}
+	if x, by = scaled(d); x == nil || by != lowest {
+		return nil, 0
+	}
+	for y := x; y.Def() != nil; {
+		switch d := y.Def(); d.Name {
+		case "Cast":
+			t := d.Operand(0).Type
+			if t.IsTensor() && (t.DType.IsInt() || t.DType == tensor.Bool) {
+				return x, by
+			}
+			return nil, 0
+		case "Unsqueeze", "Expand", "Reshape":
+			y = d.Operand(0)
+		case "Sub": // from a number
+			if one, ok := scalar(d.Operand(0)); !ok || one != math.Trunc(one) {
+				return nil, 0
+			}
+			y = d.Operand(1)
+		default:
+			return nil, 0
+		}
+	}
+	return nil, 0
 }
 
 func number(r *passes.Rewriter, d tensor.DType, x float64) *ir.Value {

@@ -1,6 +1,7 @@
 package attention
 
 import (
+	"math"
 	"slices"
 
 	"github.com/hone-ml/hone/ir"
@@ -178,15 +179,21 @@ func (f *found) agree() bool {
 // checked returns f if Attention does what it asks for.
 func (f *found) checked() *found {
 	f.scale *= f.q.scale * f.k.scale
-	if f.scale <= 0 || !f.mask.exact(f.guarded) {
+	if s := float32(f.scale); !(s > 0) || s > math.MaxFloat32 || !f.mask.exact(f.guarded) {
 		return nil
 	}
-	if f.mask.value() == nil {
+	m := f.mask.value()
+	if m == nil {
 		return f
 	}
-	switch n := len(f.scores); {
-	case n == 4 && f.scores[0].Equal(f.q.batch) && f.scores[1].IsInt(f.q.heads):
-	case n == 3 && (f.q.heads == 1 || f.mask.value().Type.Rank() == 2 || f.mask.value().Type.Dims[0].IsInt(1)):
+	// The mask must not make more of the scores than queries and keys do.
+	n, heads := len(f.scores), ir.Const(f.q.heads)
+	if n < 3 || !f.scores[n-2].Equal(f.q.seq) || !f.scores[n-1].Equal(f.k.seq) {
+		return nil
+	}
+	switch {
+	case n == 4 && f.scores[0].Equal(f.q.batch) && f.scores[1].Equal(heads):
+	case n == 3 && f.scores[0].Equal(f.q.batch.Mul(heads)) && (f.q.heads == 1 || m.Type.Rank() == 2 || m.Type.Dims[0].IsInt(1)):
 	default:
 		return nil
 	}

@@ -23,6 +23,11 @@ type Target struct {
 	Pointwise func(op *ir.Op) bool
 	// Anchored leaves ops alone that stand behind no anchor.
 	Anchored bool
+	// Lookup reports whether op copies rows of a table, Sum whether it adds what
+	// may be such rows, and Rows whether it works on each row of its first operand
+	// alone. Lookups go with the sums that read them and with what then works on
+	// the rows. Nil where the target has no such groups.
+	Lookup, Sum, Rows func(op *ir.Op) bool
 	// MaxOps and MaxOperands bound a group.
 	MaxOps, MaxOperands int
 }
@@ -61,7 +66,10 @@ func block(c *passes.Context, t Target, b *ir.Block) (changed bool, err error) {
 		}
 	}
 	for op := b.Last(); op != nil; {
-		g := grow(t, op, order)
+		g := lookups(t, op)
+		if g == nil {
+			g = grow(t, op, order)
+		}
 		if len(g) < 2 {
 			op = op.Prev()
 			continue
@@ -111,6 +119,54 @@ func grow(t Target, root *ir.Op, order map[*ir.Op]int) map[*ir.Op]bool {
 	return g
 }
 
+// lookups collects what is computed row by row: root, which works on rows or
+// is a sum, the chain of sums before it and the lookups that these read. Each
+// sum has one term that is no sum of the chain, so that the order of additions
+// stays. Nil where there are no lookups, or too much for a group.
+func lookups(t Target, root *ir.Op) map[*ir.Op]bool {
+	if t.Lookup == nil || root.NumResults() != 1 || !t.Rows(root) && !t.Sum(root) {
+		return nil
+	}
+	g := map[*ir.Op]bool{root: true}
+	found := 0
+	for op := root; op != nil; {
+		operands := op.Operands()
+		if t.Rows(op) {
+			operands = operands[:1]
+		}
+		op = nil
+		for _, v := range operands {
+			p := v.Def()
+			if p == nil || p.Block() != root.Block() || g[p] || !readOnlyBy(v, g) {
+				continue
+			}
+			switch {
+			case t.Lookup(p):
+				g[p] = true
+				found++
+			case op == nil && t.Sum(p) && v.Type.Equal(root.Result(0).Type):
+				g[p], op = true, p
+			case t.Anchor(p, nil):
+				return nil // whose kernel adds as well
+			}
+		}
+	}
+	if found == 0 || len(g) > t.MaxOps || outside(g, root) > t.MaxOperands {
+		return nil
+	}
+	return g
+}
+
+// readOnlyBy reports whether v is read by ops of the group alone.
+func readOnlyBy(v *ir.Value, g map[*ir.Op]bool) bool {
+	for _, u := range v.Uses() {
+		if !g[u.Op] {
+			return false
+		}
+	}
+	return true
+}
+
 // producers returns the ops of block b that the group reads from, in the
 // order of its ops and their operands.
 func producers(g map[*ir.Op]bool, b *ir.Block, order map[*ir.Op]int) []*ir.Op {
@@ -132,15 +188,7 @@ func producers(g map[*ir.Op]bool, b *ir.Block, order map[*ir.Op]int) []*ir.Op {
 }
 
 func absorbable(p *ir.Op, typ ir.Type, g map[*ir.Op]bool) bool {
-	if p.NumResults() != 1 || !p.Result(0).Type.Equal(typ) {
-		return false
-	}
-	for _, u := range p.Result(0).Uses() {
-		if !g[u.Op] {
-			return false
-		}
-	}
-	return true
+	return p.NumResults() == 1 && p.Result(0).Type.Equal(typ) && readOnlyBy(p.Result(0), g)
 }
 
 // outside counts the values that the group would read from outside with p in it.

@@ -16,7 +16,7 @@ import (
 func init() {
 	passes.Register(passes.Spec{
 		Name: "sink-transposes",
-		Help: "move Transposes behind elementwise ops, reductions, Concat, Softmax, Resize, Slice and quantization, where they may cancel",
+		Help: "move Transposes behind elementwise ops, reductions, Concat, Softmax, Resize, Slice, quantization and products with weights, where they may cancel",
 		Example: `func @main(%x: f32[N,3,4]) -> (y: f32[N,4,3]) {
   %0 = Transpose(%x) {perm=[0, 2, 1]} : f32[N,4,3]
   %1 = Relu(%0) : f32[N,4,3]
@@ -75,6 +75,9 @@ func visit(c *passes.Context, op *ir.Op) (bool, error) {
 			return compose(c, op)
 		}
 		return padFirst(c, op)
+	}
+	if op.Name == "MatMul" {
+		return product(c, op)
 	}
 	if sinks(op) {
 		return sink(c, op)

@@ -45,7 +45,7 @@ type simplifier struct {
 
 // rewrites are tried on an op in order until one applies.
 var rewrites = []func(*simplifier, *ir.Op) (bool, error){
-	(*simplifier).reshape, (*simplifier).axes, (*simplifier).expand, (*simplifier).concat, (*simplifier).slice, (*simplifier).pixels,
+	(*simplifier).stack, (*simplifier).reshape, (*simplifier).axes, (*simplifier).expand, (*simplifier).concat, (*simplifier).slice, (*simplifier).pixels,
 }
 
 func (s *simplifier) block(b *ir.Block, outer *sizes) error {

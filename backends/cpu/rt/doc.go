@@ -18,6 +18,7 @@
 //	Softmax        softmax or its logarithm over rows
 //	Attention      scores, softmax and their product with the values, a block of queries at a time
 //	Norm           layer and RMS normalization over rows
+//	RowSum         sums of rows of tables by index, normalized: embeddings
 //	Reduce         maximum, minimum, sum, mean, sum of squares over any one run of dims
 //	Copy           strided copy: Slice, Concat, Expand, Transpose, reversal, nearest resize; any element of 1 to 8 bytes
 //	Transpose      Copy by permutation

@@ -206,3 +206,43 @@ func TestGather(t *testing.T) {
 	require.NoError(t, r.Begin(nil, 1, 0))
 	require.ErrorContains(t, r.Do(&w), "gather index 3 is outside of 3 rows")
 }
+
+// A RowSum adds in the order of its terms: rows by index along some dims, rows of a tensor that broadcasts, then their norm.
+func TestRowSum(t *testing.T) {
+	eachSet(t, func(t *testing.T, set *rt.Set) {
+		r := rand.New(rand.NewPCG(23, 24))
+		for range rounds(40) {
+			batch, seq, n := 1+r.IntN(3), 1+r.IntN(9), 1+r.IntN(100)
+			table, places, scale, y := random(r, 7*n), random(r, seq*n), random(r, n), nans(batch*seq*n)
+			words, kinds := make([]int64, batch*seq), []int32{-1, 2, 0}[:batch]
+			for i := range words {
+				words[i] = int64(r.IntN(14) - 7)
+			}
+			terms := []rt.RowTerm{
+				{X: ptr(table), Rows: 7, Index: unsafe.Pointer(&words[0]), Strides: []int{seq, 1}},
+				{X: ptr(places), Rows: seq, Strides: []int{0, 1}},
+				{X: ptr(table), Rows: 7, Index: unsafe.Pointer(&kinds[0]), Index32: true, Strides: []int{1, 0}},
+			}[:1+r.IntN(3)]
+			o := rt.RowSum{Set: set, Dims: []int{batch, seq}, N: n, Terms: terms, Y: ptr(y)}
+			run(t, 2)(o.Work())
+			want := make([]float32, len(y))
+			for i := range batch * seq {
+				for j := range n {
+					want[i*n+j] = table[int(words[i]+7)%7*n+j]
+					if len(terms) > 1 {
+						want[i*n+j] += places[i%seq*n+j]
+					}
+					if len(terms) > 2 {
+						want[i*n+j] += table[int(kinds[i/seq]+7)%7*n+j]
+					}
+				}
+			}
+			require.Equal(t, want, y)
+			o.Norm = &rt.Norm{Epsilon: 1e-5, Scale: ptr(scale)}
+			run(t, 2)(o.Work())
+			alone := nans(len(want))
+			run(t, 2)((&rt.Norm{Set: set, Rows: batch * seq, N: n, Epsilon: 1e-5, Scale: ptr(scale), X: ptr(want), Y: ptr(alone)}).Work())
+			require.Equal(t, alone, y)
+		}
+	})
+}
