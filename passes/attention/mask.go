@@ -72,8 +72,9 @@ func (m *mask) fits(scores []ir.Dim) bool {
 // exact reports whether Attention answers as the model does to a query that
 // sees no key: with zeros where the mask hides keys by minus infinity. Where
 // scores are finite the answer is the same in any case, and guarded says that
-// the model makes zeros of the NaNs that a Softmax of nothing gives. What comes
-// from outside of the model is not asked.
+// the model makes zeros of the NaNs that a Softmax of nothing gives (and of those
+// that come from NaNs in queries and keys, which an Attention passes on). What
+// comes from outside of the model is not asked.
 func (m *mask) exact(guarded bool) bool {
 	switch {
 	case guarded || m.value() == nil:

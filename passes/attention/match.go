@@ -52,6 +52,7 @@ func match(op *ir.Op) *found {
 	return nil
 }
 
+// sameRank reports whether a product is one of two stacks of as many dims.
 func sameRank(mul *ir.Op) bool {
 	r := mul.Result(0).Type.Rank()
 	return r >= 3 && mul.Operand(0).Type.Rank() == r && mul.Operand(1).Type.Rank() == r
@@ -85,7 +86,8 @@ func productBefore(op *ir.Op) *ir.Op {
 	return nil
 }
 
-// unstacked returns what v is with the dims before its matrices changed.
+// unstacked returns the matrices that v holds, stacked in other dims than they
+// were computed in; v itself where its matrices are others.
 func unstacked(v *ir.Value) *ir.Value {
 	x := v
 	for range farthest {
