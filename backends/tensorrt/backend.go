@@ -26,7 +26,7 @@ func (backend) Options() []passes.Option {
 	return []passes.Option{
 		{Name: "sm", Help: "compute capabilities to build for: 86,89"},
 		{Name: "precision", Default: "fp32", Help: "fp32, fp16 or bf16; int8, fp8 or int4 for layers with constant weights, all else fp32, or as int8+fp16"},
-		{Name: "calibrate", Help: "calibration data as for hone quantize: int8 and fp8 need it; with fp16 and bf16, ops that overflow stay in float32"},
+		{Name: "calibrate", Help: "calibration data as for hone quantize: int8 and fp8 need it; int4 rounds with less loss; with fp16 and bf16, ops that overflow stay in float32"},
 		{Name: "keep", Help: "ops to keep in float32: names or operators, | between them, * for any text"},
 		{Name: "keep-worst", Default: "0", Help: "so many of the ops that lose most to fp16 or bf16 stay in float32, by measure"},
 		{Name: "keep-under", Default: "0", Help: "ops whose own signal-to-noise ratio is under so many dB stay in float32, by measure"},

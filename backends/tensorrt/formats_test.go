@@ -62,8 +62,8 @@ func TestFormats(t *testing.T) {
 		{"int8+bf16", []int{80, 86, 89, 120}, 16, 8, [2]float64{28, 40}},
 		{"fp8", []int{89, 120}, 32, 8, [2]float64{20, 40}},
 		{"fp8+fp16", []int{89, 120}, 16, 8, [2]float64{20, 40}},
-		{"int4", []int{80, 86, 89, 120}, 32, 4, [2]float64{20, 30}},
-		{"int4+fp16", []int{80, 86, 89, 120}, 16, 4, [2]float64{20, 30}},
+		{"int4", []int{80, 86, 89, 120}, 32, 4, [2]float64{33, 45}},
+		{"int4+fp16", []int{80, 86, 89, 120}, 16, 4, [2]float64{33, 45}},
 	}
 	for i, name := range []string{"digits", "hf_bert"} {
 		if testing.Short() && i > 0 {

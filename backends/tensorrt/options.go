@@ -29,7 +29,7 @@ type Options struct {
 	// For Compile and Explain, which legalize; Build takes the ONNX as it is.
 	Precision string           // fp32 (or empty; TF32 where the GPU has it), fp16, bf16; int8, fp8 or int4 for the layers with constant weights, or as int8+fp16
 	Keep      string           // ops to keep in float32: names of ONNX nodes or operators, | between them, * for any text
-	Calibrate string           // calibration data, as calibrate.Load reads it; int8 and fp8 need it, fp16 and bf16 measure with it
+	Calibrate string           // calibration data, as calibrate.Load reads it; int8 and fp8 need it, int4 rounds with less loss, fp16 and bf16 measure with it
 	Choice    precision.Choice // more ops to keep in float32 by measure
 	Accuracy  bool             // measure what the precision costs, on the interpreter
 	Note      func(string)     // called with what the passes have to tell

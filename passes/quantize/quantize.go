@@ -25,7 +25,7 @@ func init() {
 		Help: "store and compute layers with constant weights in int8, fp8 or int4",
 		Options: []passes.Option{
 			{Name: "mode", Default: "weights", Type: passes.OneOf("weights", "static", "dynamic"), Help: "weights, static (needs calibration) or dynamic"},
-			{Name: "calibration", Help: "static: a folder of .npy inputs, or a file that lists them"},
+			{Name: "calibration", Help: "static, and int4 to round with less loss: a folder of .npy inputs, or a file that lists them"},
 			{Name: "observer", Default: "minmax", Type: passes.OneOf("minmax", "percentile", "entropy"), Help: "static: minmax, percentile or entropy"},
 			{Name: "percentile", Default: "99.99", Help: "static: the share of a value that the percentile observer keeps, in percent"},
 			{Name: "activations", Default: "uint8", Type: passes.OneOf("uint8", "int8", "fp8"), Help: "static: uint8, int8 or fp8 (E4M3; its weights too)"},
@@ -93,5 +93,5 @@ func (p *pass) Run(c *passes.Context, m *ir.Module) (bool, error) {
 	case "dynamic":
 		return p.dynamic(c, found)
 	}
-	return p.weightOnly(c, found)
+	return p.weightOnly(c, m, found)
 }

@@ -60,7 +60,8 @@ func TestDigitsInFewerBits(t *testing.T) {
 		{"mode=static,activations=fp8,calibration=" + calibration, 0.5, 20},
 		{"mode=static,activations=int8,symmetric,calibration=" + calibration, 0.5, 25},
 		{"mode=weights,weights=fp8", 0.5, 20},
-		{"mode=weights,weights=int4,block=32", 0.5, 15},
+		{"mode=weights,weights=int4,block=32", 0.5, 25},
+		{"mode=weights,weights=int4,block=32,calibration=" + calibration, 0.5, 33},
 	} {
 		m := digitstest.Module(t)
 		require.NoError(t, digitstest.Optimize(t, m, "O2,quantize{"+c.options+"},dce"))

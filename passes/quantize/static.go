@@ -17,11 +17,7 @@ import (
 // their float32 type, so any runtime may fuse as much as it can, and none has
 // to.
 func (p *pass) static(c *passes.Context, m *ir.Module, found []layers.Layer) (changed bool, err error) {
-	args := m.Main().Body.Args
-	batches, err := calibrate.As(p.Batches, args)
-	if p.Batches == nil {
-		batches, err = calibrate.Load(p.Calibration, args)
-	}
+	batches, err := p.batches(m)
 	if err != nil {
 		return false, err
 	}
@@ -72,6 +68,15 @@ func (p *pass) static(c *passes.Context, m *ir.Module, found []layers.Layer) (ch
 		}
 	}
 	return changed, nil
+}
+
+// batches are the calibration data; none where there is none.
+func (p *pass) batches(m *ir.Module) ([]calibrate.Batch, error) {
+	args := m.Main().Body.Args
+	if p.Batches != nil || p.Calibration == "" {
+		return calibrate.As(p.Batches, args)
+	}
+	return calibrate.Load(p.Calibration, args)
 }
 
 // cut returns the range that the observer chooses.
