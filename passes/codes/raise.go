@@ -109,7 +109,7 @@ func (r *raising) restored(k code, v *ir.Value) (*ir.Value, error) {
 			return nil, err
 		}
 		for _, u := range v.Uses() { // which restore it later
-			if c, ok := codeOf(u.Op, "DequantizeLinear"); ok && c == k && u.Op.Result(0) != x {
+			if c, ok := codeOf(u.Op, "DequantizeLinear"); ok && c == k && u.Index == 0 && u.Op.Result(0) != x {
 				u.Op.Result(0).ReplaceAllUsesWith(x)
 			}
 		}

@@ -122,7 +122,7 @@ func sink(c *passes.Context, op *ir.Op) (bool, error) {
 		}
 	}
 	attrs := slices.Clone(op.Attrs)
-	if byAxis[op.Name] {
+	if byAxis[op.Name] && !oneScale(op) {
 		a, ok := axisOf(op, len(p))
 		if !ok {
 			return false, nil
@@ -171,6 +171,11 @@ func branches(op *ir.Op, p []int64) bool {
 		}
 	}
 	return true
+}
+
+// oneScale reports whether op quantizes or restores all of a tensor alike.
+func oneScale(op *ir.Op) bool {
+	return (op.Name == "QuantizeLinear" || op.Name == "DequantizeLinear") && op.Operand(1).Type.Rank() == 0
 }
 
 // axisOf returns the axis that a byAxis op works along.
