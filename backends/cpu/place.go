@@ -24,12 +24,13 @@ type place struct {
 	argument bool // a value that comes from outside of the plan
 	outside  bool // and whose memory is that of the plan around
 
-	of     *place // the place whose memory this one shares, nil for its own
-	at     int    // bytes from its beginning
-	offset int    // in the arena
-	data   []byte // of a constant: its memory, outside of the arena
-	first  int    // the step that writes it
-	last   int    // the last step that reads it, of any place that shares its memory
+	of     *place         // the place whose memory this one shares, nil for its own
+	at     int            // bytes from its beginning
+	offset int            // in the arena
+	data   []byte         // of a constant: its memory, outside of the arena
+	seen   *tensor.Tensor // the last view
+	first  int            // the step that writes it
+	last   int            // the last step that reads it, of any place that shares its memory
 }
 
 // root returns the place that owns the memory.
@@ -82,11 +83,15 @@ func (p *place) span() int {
 }
 
 // view returns the value as a tensor. A row-major one shares the place's
-// memory, a blocked one is a copy.
+// memory, and is the same one as long as that stays where it is; a blocked one
+// is a copy.
 func (p *place) view(arena rt.Mem) *tensor.Tensor {
 	b := unsafe.Slice((*byte)(p.ptr(arena)), p.span())
 	if p.layout == ir.Plain && p.strides == nil {
-		return &tensor.Tensor{DType: p.dtype, Shape: p.shape, Data: b}
+		if p.seen == nil || unsafe.SliceData(p.seen.Data) != unsafe.SliceData(b) {
+			p.seen = &tensor.Tensor{DType: p.dtype, Shape: p.shape, Data: b}
+		}
+		return p.seen
 	}
 	t := tensor.New(p.dtype, p.shape...)
 	if p.strides != nil {

@@ -271,10 +271,11 @@ func (c *scanControl) run(x *run, p *plan) ([]tensor.Value, error) {
 	for i := range c.states {
 		args = append(args, p.value(c.op.Operand(i)))
 	}
-	ins := make([]*tensor.Tensor, len(c.ins))
+	ins, parts := make([]*tensor.Tensor, len(c.ins)), make([]*tensor.Tensor, len(c.ins))
 	for i, v := range c.ins {
 		ins[i] = p.value(v).(*tensor.Tensor)
-		args = append(args, tensor.New(ins[i].DType, ins[i].Shape[1:]...))
+		parts[i] = tensor.New(ins[i].DType, ins[i].Shape[1:]...)
+		args = append(args, parts[i])
 	}
 	if err := c.begin(p, args); err != nil {
 		return nil, err
@@ -286,8 +287,8 @@ func (c *scanControl) run(x *run, p *plan) ([]tensor.Value, error) {
 				at = c.length - 1 - k
 			}
 			size := len(t.Data) / c.length
-			part := &tensor.Tensor{DType: t.DType, Shape: t.Shape[1:], Data: t.Data[at*size : (at+1)*size]}
-			if err := c.body.inputs[c.states+i].store(c.body.arena, part); err != nil {
+			parts[i].Data = t.Data[at*size : (at+1)*size]
+			if err := c.body.inputs[c.states+i].store(c.body.arena, parts[i]); err != nil {
 				return nil, err
 			}
 		}
