@@ -116,6 +116,9 @@ func geometryOf(op *ir.Op, forms ...string) (*geometry, error) {
 	if !slices.Contains(forms, g.form) {
 		return nil, fmt.Errorf("there is no packing %q", g.form)
 	}
+	if n, err := tensor.NumElements([]int{g.outs, g.ins, g.kernel[0], g.kernel[1]}); err != nil || n > tensor.MaxBytes/4 {
+		return nil, fmt.Errorf("%d outputs of %d inputs by a kernel of %v are too many weights", g.outs, g.ins, g.kernel)
+	}
 	if g.outs%g.group != 0 {
 		return nil, fmt.Errorf("%d channels in %d groups", g.outs, g.group)
 	}
@@ -193,11 +196,12 @@ func (g *geometry) pack(w []float32) *tensor.Tensor {
 
 // unpack is the inverse of pack.
 func (g *geometry) unpack(packed *tensor.Tensor) (*tensor.Tensor, error) {
-	w := tensor.New(tensor.Float32, g.outs, g.ins, g.kernel[0], g.kernel[1])
-	src, dst := tensor.Of[float32](packed), tensor.Of[float32](w)
+	src := tensor.Of[float32](packed)
 	if n, err := tensor.NumElements(g.packedShape()); err != nil || n != len(src) {
 		return nil, fmt.Errorf("packed weights are %s, expected %v", packed, g.packedShape())
 	}
+	w := tensor.New(tensor.Float32, g.outs, g.ins, g.kernel[0], g.kernel[1])
+	dst := tensor.Of[float32](w)
 	if g.form == formWinograd {
 		rt.UnpackWinograd(dst, src, g.outs, g.ins)
 		return w, nil

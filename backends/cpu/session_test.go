@@ -365,3 +365,24 @@ func near(t *testing.T, got, want []tensor.Value, text string) {
 	require.NoError(t, err, text)
 	require.True(t, d.Within(2e-5), "error %g at a scale of %g\n%s", d.MaxAbs, d.Scale, text)
 }
+
+// Sizes that a file claims are checked before anything is made for them: those
+// whose product is nothing again, and those that the weights do not have.
+func TestForgedSizesAreRefused(t *testing.T) {
+	for _, form := range []string{"planes", "image", "blocked", "depthwise"} {
+		for _, sizes := range []string{"group=1, ins=16777216, kernel=[1048576, 1048576], outs=1", "group=1, ins=4096, kernel=[512, 512], outs=2"} {
+			text := `module @m opset=28 level=cpu
+func @main(%x: f32[1,16,8,8]) -> (y: f32[*]) {
+  %0 = const f32[0] []
+  %1 = cpu.Conv(%x, %0) {dilations=[1, 1], form="` + form + `", ` + sizes + `, pads=[0, 0, 0, 0], strides=[1, 1]} : f32[*]
+  return(%1)
+}`
+			m, err := ir.Parse(text, ir.ParseOptions{})
+			require.NoError(t, err)
+			s, err := cpu.NewSession(m, cpu.Options{})
+			require.NoError(t, err)
+			_, err = s.Run(context.Background(), values(m, 1, 1, 1))
+			require.Error(t, err, text)
+		}
+	}
+}

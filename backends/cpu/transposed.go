@@ -125,11 +125,11 @@ func evalTransposed(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
-	w := tensor.New(tensor.Float32, g.ins, g.outs, g.kernel[0], g.kernel[1])
 	src := tensor.Of[float32](c.In(1))
 	if len(src) != rt.PackedConvTransposeSize(g.outs, g.ins, g.kernel[0], g.kernel[1]) {
 		return fmt.Errorf("packed weights are %s", c.In(1))
 	}
+	w := tensor.New(tensor.Float32, g.ins, g.outs, g.kernel[0], g.kernel[1])
 	invert(tensor.Of[float32](w), src, func(v []float32) []float32 { return tensor.Of[float32](g.pack(v)) })
 	bias := c.In(2)
 	if bias != nil {
