@@ -30,7 +30,7 @@ func TestOpenErrors(t *testing.T) {
 	}{
 		{filepath.Join(dir, "none.onnx"), hone.OpenOptions{}, "no such file"},
 		{dir, hone.OpenOptions{}, "directory"},
-		{file("empty.onnx", ""), hone.OpenOptions{}, "it has no graph"},
+		{file("empty.onnx", ""), hone.OpenOptions{}, "the file is empty"},
 		{file("bad.onnx", "\x00\x01\x02"), hone.OpenOptions{}, "not a sound ONNX file"},
 		{file("bad.ir", "module @m opset=28\nfunc @main("), hone.OpenOptions{}, "2:12: expected"},
 		{file("dims.ir", text), frozen, "dims can be frozen only where an ONNX model is read"},

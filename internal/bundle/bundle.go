@@ -8,7 +8,7 @@
 //	          length of the file uint64, CRC-32C of the table uint32, 4 zero bytes
 //	table     one entry a section: name [16]byte, offset uint64, length uint64,
 //	          CRC-32C uint32, 4 zero bytes
-//	weights   the constants, each at a multiple of 64 bytes, on a page boundary
+//	weights   the constants, each at a multiple of 64 bytes of the file
 //	ir        the module as IR text, deflated (RFC 1951)
 //	index     where each constant lies in weights: digest, offset, length
 //	checksums a CRC-32C for each megabyte of weights
@@ -39,7 +39,6 @@ const (
 	headerSize  = 32
 	entrySize   = 40
 	indexSize   = 24
-	pageSize    = 4096
 	constAlign  = 64
 	chunk       = 1 << 20
 	maxSections = 64
@@ -82,11 +81,15 @@ type File interface {
 // text behind them, so that the digests in the text, the checksums and the file
 // come of reading each constant once.
 func Write(w File, m *ir.Module, others ...Section) error {
-	consts, err := writeWeights(io.NewOffsetWriter(w, pageSize), m)
+	if len(others) > maxSections-4 {
+		return fmt.Errorf("%d sections are more than %d", len(others)+4, maxSections)
+	}
+	start := alignTo(uint64(headerSize+entrySize*(len(others)+4)), constAlign)
+	consts, err := writeWeights(io.NewOffsetWriter(w, int64(start)), m)
 	if err != nil {
 		return err
 	}
-	if err := w.Truncate(int64(pageSize + consts.size)); err != nil {
+	if err := w.Truncate(int64(start + consts.size)); err != nil {
 		return err
 	}
 	text, err := deflated(m)
@@ -94,11 +97,8 @@ func Write(w File, m *ir.Module, others ...Section) error {
 		return err
 	}
 	parts := append([]Section{{secIR, text}, {secIndex, consts.index}, {secSums, consts.sums.finish()}}, others...)
-	if len(parts) >= maxSections {
-		return fmt.Errorf("%d sections are more than %d", len(parts)+1, maxSections)
-	}
-	entries := []entry{{secWeights, pageSize, consts.size, 0}}
-	at := pageSize + consts.size
+	entries := []entry{{secWeights, start, consts.size, 0}}
+	at := start + consts.size
 	for _, p := range parts {
 		if len(p.Name) > 16 {
 			return fmt.Errorf("section name %q is longer than 16 bytes", p.Name)
