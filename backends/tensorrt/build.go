@@ -36,16 +36,23 @@ func Build(ctx context.Context, onnx []byte, o Options) (engine []byte, rep *Rep
 		return nil, nil, err
 	}
 	defer in.Close()
+	path := ""
+	if o.Dir != "" {
+		path = filepath.Join(o.Dir, "model.onnx")
+	}
+	return inMemory(func(out *os.File) (*Report, error) {
+		return build(ctx, files{model: in, plan: out}, nvinfer.Job{Model: path}, o)
+	})
+}
+
+// inMemory returns the plan that write writes to a file.
+func inMemory(write func(out *os.File) (*Report, error)) (engine []byte, rep *Report, err error) {
 	out, err := memoryFile("plan", nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer out.Close()
-	path := ""
-	if o.Dir != "" {
-		path = filepath.Join(o.Dir, "model.onnx")
-	}
-	if rep, err = build(ctx, files{model: in, plan: out}, nvinfer.Job{Model: path}, o); err != nil {
+	if rep, err = write(out); err != nil {
 		return nil, nil, err
 	}
 	engine = make([]byte, rep.Bytes)

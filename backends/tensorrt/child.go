@@ -2,6 +2,7 @@ package tensorrt
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -20,26 +21,13 @@ var errNoChild = errors.New("TensorRT's builder cannot be started")
 
 // failure gives a child's reason its kind.
 func failure(reason string) error {
-	switch {
-	case strings.HasPrefix(reason, nvinfer.NotFound):
-		return kind(ErrNoLibrary, reason, nvinfer.NotFound)
-	case strings.HasPrefix(reason, nvinfer.UnknownVersion):
-		return kind(ErrVersion, reason, nvinfer.UnknownVersion)
+	if text, ok := strings.CutPrefix(reason, nvinfer.NotFound); ok {
+		return fmt.Errorf("%w%s", ErrNoLibrary, text)
+	}
+	if text, ok := strings.CutPrefix(reason, nvinfer.UnknownVersion); ok {
+		return fmt.Errorf("%w%s", ErrVersion, text)
 	}
 	return errors.New(reason)
-}
-
-// kindError says what the child said and is of a kind.
-type kindError struct {
-	kind error
-	text string
-}
-
-func (e *kindError) Error() string { return e.kind.Error() + e.text }
-func (e *kindError) Unwrap() error { return e.kind }
-
-func kind(k error, reason, prefix string) error {
-	return &kindError{k, strings.TrimPrefix(reason, prefix)}
 }
 
 // cause tells what ended a child: a signal that killed it, a fault of C that

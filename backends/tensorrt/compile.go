@@ -2,9 +2,7 @@ package tensorrt
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime/debug"
 
@@ -40,19 +38,7 @@ func (o Options) legalize(ctx context.Context, m *ir.Module) (table Table, batch
 // Compile legalizes a module of the core level and builds a plan of it. What
 // TensorRT is known to refuse is refused before anything is built.
 func Compile(ctx context.Context, m *ir.Module, o Options) (engine []byte, rep *Report, err error) {
-	out, err := memoryFile("plan", nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer out.Close()
-	if rep, err = compile(ctx, m, out, o); err != nil {
-		return nil, nil, err
-	}
-	engine = make([]byte, rep.Bytes)
-	if _, err := out.ReadAt(engine, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, fmt.Errorf("reading the plan back: %w", err)
-	}
-	return engine, rep, nil
+	return inMemory(func(out *os.File) (*Report, error) { return compile(ctx, m, out, o) })
 }
 
 // CompileFile is Compile to a file, which appears when it is whole, or not at all.
@@ -65,15 +51,14 @@ func CompileFile(ctx context.Context, m *ir.Module, planPath string, o Options) 
 }
 
 func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Report, error) {
-	original := m
-	m = m.Clone()
-	table, batches, err := o.legalize(ctx, m)
+	legal := m.Clone()
+	table, batches, err := o.legalize(ctx, legal)
 	if err != nil {
 		return nil, err
 	}
 	var costs []Accuracy
 	if o.Accuracy {
-		if costs, err = accuracy(ctx, original, m, batches, o); err != nil {
+		if costs, err = accuracy(ctx, m, legal, batches, o); err != nil {
 			return nil, err
 		}
 	}
@@ -87,7 +72,7 @@ func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Repor
 		return nil, err
 	}
 	defer data.Close()
-	moved, err := onnx.ExportSplit(in, data, "weights", m, onnx.ExportOptions{})
+	moved, err := onnx.ExportSplit(in, data, "weights", legal, onnx.ExportOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("handing the model to TensorRT: %w", err)
 	}
@@ -96,8 +81,9 @@ func compile(ctx context.Context, m *ir.Module, out *os.File, o Options) (*Repor
 		j.Weights = append(j.Weights, nvinfer.Weights(w))
 	}
 	// The weights are in the builder's hands: here they need no memory while it works.
-	if m = nil; o.spend {
-		original.Funcs = nil
+	legal = nil
+	if o.spend {
+		m.Funcs = nil
 	}
 	mmap.LetGo()
 	debug.FreeOSMemory()

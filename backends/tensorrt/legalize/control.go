@@ -30,21 +30,16 @@ func init() {
 // LoopCondition is the pass that gives every Loop a condition: TensorRT's
 // parser looks for it where the body reads it, and fails where it is left out.
 func LoopCondition() passes.Pass {
-	return passes.Func("trt-loop", func(c *passes.Context, m *ir.Module) (changed bool, err error) {
-		for _, f := range m.Funcs {
-			f.Body.Walk(func(op *ir.Op) bool {
-				if op.Name == "Loop" && op.Operand(1) == nil {
-					var ok bool
-					ok, err = c.Change("", op, func() error {
-						op.SetOperand(1, ir.Before(op).Tensor(tensor.Scalar(tensor.Bool, true)))
-						return nil
-					})
-					changed = changed || ok
-				}
-				return err == nil
+	return passes.Func("trt-loop", func(c *passes.Context, m *ir.Module) (bool, error) {
+		return eachOp(m, func(op *ir.Op) (bool, error) {
+			if op.Name != "Loop" || op.Operand(1) != nil {
+				return false, nil
+			}
+			return c.Change("", op, func() error {
+				op.SetOperand(1, ir.Before(op).Tensor(tensor.Scalar(tensor.Bool, true)))
+				return nil
 			})
-		}
-		return changed, err
+		})
 	})
 }
 

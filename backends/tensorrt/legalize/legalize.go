@@ -192,6 +192,32 @@ func Run(ctx context.Context, m *ir.Module, o Options) (Table, error) {
 	return table, nil
 }
 
+// eachOp calls visit for every op of a module, those of regions before the op
+// that they belong to, and reports whether it changed one.
+func eachOp(m *ir.Module, visit func(op *ir.Op) (bool, error)) (changed bool, err error) {
+	var walk func(b *ir.Block) error
+	walk = func(b *ir.Block) error {
+		for op := range b.Ops() {
+			for _, r := range op.Regions {
+				if err := walk(r); err != nil {
+					return err
+				}
+			}
+			ok, err := visit(op)
+			if changed = changed || ok; err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, f := range m.Funcs {
+		if err := walk(f.Body); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
 func (l *legalizing) table(m *ir.Module) (t Table) {
 	sm := l.SM
 	for _, in := range m.Main().Body.Args {

@@ -42,7 +42,6 @@ type narrowing struct {
 	exact   map[string]bool
 	kept    map[*ir.Op]string // by measure
 	narrow  map[*ir.Value]*ir.Value
-	changed bool
 }
 
 func init() {
@@ -80,33 +79,15 @@ func Precision(to tensor.DType, o Options, exact map[string]bool, kept map[*ir.O
 		if kept != nil {
 			maps.Copy(kept, p.kept)
 		}
-		for _, f := range m.Funcs {
-			if err := p.block(f.Body); err != nil {
-				return p.changed, err
-			}
-		}
-		return p.changed, nil
+		return eachOp(m, p.visit)
 	})
 }
 
-func (p *narrowing) block(b *ir.Block) error {
-	for op := b.First(); op != nil; {
-		next := op.Next()
-		for _, r := range op.Regions {
-			if err := p.block(r); err != nil {
-				return err
-			}
-		}
-		if p.takes(op) {
-			ok, err := p.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value { return p.rewrite(r, op) })
-			if err != nil {
-				return err
-			}
-			p.changed = p.changed || ok
-		}
-		op = next
+func (p *narrowing) visit(op *ir.Op) (bool, error) {
+	if !p.takes(op) {
+		return false, nil
 	}
-	return nil
+	return p.Apply("", op, nil, func(r *passes.Rewriter) []*ir.Value { return p.rewrite(r, op) })
 }
 
 // takes reports whether op is float32 arithmetic that may become narrow.

@@ -19,7 +19,6 @@ import (
 type quantized struct {
 	*passes.Context
 	carriers map[*ir.Value]*ir.Value
-	changed  bool
 }
 
 func init() {
@@ -39,34 +38,16 @@ func init() {
 // Quantized is the pass that rewrites quantized operators.
 func Quantized() passes.Pass {
 	return passes.Func("trt-quantized", func(c *passes.Context, m *ir.Module) (bool, error) {
-		q := &quantized{Context: c, carriers: map[*ir.Value]*ir.Value{}}
-		for _, f := range m.Funcs {
-			if err := q.block(f.Body); err != nil {
-				return q.changed, err
-			}
-		}
-		return q.changed, nil
+		q := &quantized{c, map[*ir.Value]*ir.Value{}}
+		return eachOp(m, q.visit)
 	})
 }
 
-func (q *quantized) block(b *ir.Block) error {
-	for op := b.First(); op != nil; {
-		next := op.Next()
-		for _, r := range op.Regions {
-			if err := q.block(r); err != nil {
-				return err
-			}
-		}
-		if rewrite := q.rewriteOf(op); rewrite != nil {
-			ok, err := q.Apply("", op, nil, rewrite)
-			if err != nil {
-				return err
-			}
-			q.changed = q.changed || ok
-		}
-		op = next
+func (q *quantized) visit(op *ir.Op) (bool, error) {
+	if rewrite := q.rewriteOf(op); rewrite != nil {
+		return q.Apply("", op, nil, rewrite)
 	}
-	return nil
+	return false, nil
 }
 
 // carried are the ops that move elements and know no arithmetic: they work on
@@ -91,15 +72,15 @@ func (q *quantized) rewriteOf(op *ir.Op) func(*passes.Rewriter) []*ir.Value {
 	case "DynamicQuantizeLinear":
 		return func(r *passes.Rewriter) []*ir.Value { return (&rewriting{r, q, op}).dynamicQuantize() }
 	case "QuantizeLinear":
-		if !taken(op.Result(0).Type.DType, zeroPoint(op)) && isF32(op.Operand(0)) && op.Attrs.Get("block_size") == nil {
+		if !taken(op.Result(0).Type.DType, op.Operand(2)) && isF32(op.Operand(0)) && op.Attrs.Get("block_size") == nil {
 			return one(func(x *rewriting) *ir.Value {
-				return x.quantize(op.Operand(0), op.Operand(1), zeroPoint(op), op.Result(0).Type.DType, axisOf(op, 1))
+				return x.quantize(op.Operand(0), op.Operand(1), op.Operand(2), op.Result(0).Type.DType, attrInt(op, "axis", 1))
 			})
 		}
 	case "DequantizeLinear":
-		if !taken(op.Operand(0).Type.DType, zeroPoint(op)) && isF32(op.Result(0)) && narrowInt(op.Operand(0).Type.DType) && op.Attrs.Get("block_size") == nil {
+		if !taken(op.Operand(0).Type.DType, op.Operand(2)) && isF32(op.Result(0)) && narrowInt(op.Operand(0).Type.DType) && op.Attrs.Get("block_size") == nil {
 			return one(func(x *rewriting) *ir.Value {
-				return x.dequantize(op.Operand(0), op.Operand(1), zeroPoint(op), axisOf(op, 1))
+				return x.dequantize(op.Operand(0), op.Operand(1), op.Operand(2), attrInt(op, "axis", 1))
 			})
 		}
 	default:
@@ -108,20 +89,6 @@ func (q *quantized) rewriteOf(op *ir.Op) func(*passes.Rewriter) []*ir.Value {
 		}
 	}
 	return nil
-}
-
-func zeroPoint(op *ir.Op) *ir.Value {
-	if op.NumOperands() > 2 {
-		return op.Operand(2)
-	}
-	return nil
-}
-
-func axisOf(op *ir.Op, otherwise int64) int64 {
-	if a, ok := op.Attrs.Get("axis").(int64); ok {
-		return a
-	}
-	return otherwise
 }
 
 func narrowInt(d tensor.DType) bool {
@@ -167,18 +134,7 @@ func (x *rewriting) carrier(v *ir.Value) *ir.Value {
 		return c
 	}
 	if d := v.Data(); d != nil {
-		shape := d.Shape
-		return x.Constant(ir.LazyData(tensor.Float32, shape, func() (*tensor.Tensor, error) {
-			t, err := d.Tensor()
-			if err != nil {
-				return nil, err
-			}
-			out := tensor.New(tensor.Float32, shape...)
-			for i, f := range ref.Float64s(t) {
-				tensor.Of[float32](out)[i] = float32(f)
-			}
-			return out, nil
-		}))
+		return x.Constant(float32Data(d))
 	}
 	return x.cast(v, tensor.Float32)
 }
@@ -248,12 +204,7 @@ func (x *rewriting) centred(v, zero *ir.Value, axis int64) *ir.Value {
 	return c
 }
 
-func (x *rewriting) in(i int) *ir.Value {
-	if i >= x.op.NumOperands() {
-		return nil
-	}
-	return x.op.Operand(i)
-}
+func (x *rewriting) in(i int) *ir.Value { return x.op.Operand(i) }
 
 // qlinearConv: x, scale, zero; w, scale, zero; y's scale, zero; an int32 bias of scale x*w.
 func (x *rewriting) qlinearConv() *ir.Value {

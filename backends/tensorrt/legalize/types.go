@@ -14,28 +14,17 @@ const typesPass = "trt-types"
 // so by itself and say nothing. Notes of the application name every op.
 func Types() passes.Pass {
 	return passes.Func(typesPass, func(c *passes.Context, m *ir.Module) (bool, error) {
-		changed := false
+		narrowed := false
 		for _, f := range m.Funcs {
-			for _, a := range f.Body.Args {
-				if a.Type.DType == tensor.Float64 {
-					a.Type = a.Type.WithDType(tensor.Float32)
-					changed = true
-				}
-			}
-			var err error
-			f.Body.Walk(func(op *ir.Op) bool {
-				var ok bool
-				if doubles(op) {
-					ok, err = c.Change("", op, func() error { return narrowDoubles(op) })
-					changed = changed || ok
-				}
-				return err == nil
-			})
-			if err != nil {
-				return changed, err
-			}
+			narrowed = narrowArgs(f.Body) || narrowed
 		}
-		return changed, nil
+		changed, err := eachOp(m, func(op *ir.Op) (bool, error) {
+			if !doubles(op) {
+				return false, nil
+			}
+			return c.Change("", op, func() error { return narrowDoubles(op) })
+		})
+		return changed || narrowed, err
 	})
 }
 
@@ -68,6 +57,17 @@ func doubles(op *ir.Op) bool {
 	return false
 }
 
+// narrowArgs makes the float64 arguments of a block float32.
+func narrowArgs(b *ir.Block) (changed bool) {
+	for _, a := range b.Args {
+		if a.Type.DType == tensor.Float64 {
+			a.Type = a.Type.WithDType(tensor.Float32)
+			changed = true
+		}
+	}
+	return changed
+}
+
 func narrowDoubles(op *ir.Op) error {
 	for _, r := range op.Results() {
 		if r.Type.DType == tensor.Float64 {
@@ -75,11 +75,7 @@ func narrowDoubles(op *ir.Op) error {
 		}
 	}
 	for _, r := range op.Regions {
-		for _, a := range r.Args {
-			if a.Type.DType == tensor.Float64 {
-				a.Type = a.Type.WithDType(tensor.Float32)
-			}
-		}
+		narrowArgs(r)
 	}
 	for _, name := range []string{"to", "dtype"} {
 		if op.Attrs.Get(name) == int64(tensor.Float64) {
@@ -87,17 +83,22 @@ func narrowDoubles(op *ir.Op) error {
 		}
 	}
 	if d, ok := op.Attrs.Get("value").(*ir.Data); ok && d.DType == tensor.Float64 {
-		op.Attrs.Set("value", ir.LazyData(tensor.Float32, d.Shape, func() (*tensor.Tensor, error) {
-			t, err := d.Tensor()
-			if err != nil {
-				return nil, err
-			}
-			out := tensor.New(tensor.Float32, d.Shape...)
-			for i, f := range ref.Float64s(t) {
-				tensor.Of[float32](out)[i] = float32(f)
-			}
-			return out, nil
-		}))
+		op.Attrs.Set("value", float32Data(d))
 	}
 	return nil
+}
+
+// float32Data is a constant as float32, rounded when it is read.
+func float32Data(d *ir.Data) *ir.Data {
+	return ir.LazyData(tensor.Float32, d.Shape, func() (*tensor.Tensor, error) {
+		t, err := d.Tensor()
+		if err != nil {
+			return nil, err
+		}
+		out := tensor.New(tensor.Float32, d.Shape...)
+		for i, f := range ref.Float64s(t) {
+			tensor.Of[float32](out)[i] = float32(f)
+		}
+		return out, nil
+	})
 }
