@@ -215,8 +215,9 @@ func lowerAnchors(c *passes.Context, m *ir.Module) (bool, error) {
 
 // choosePlanes changes the form of a convolution to planes of pixels where so
 // few channels come out that blocks of 16 would be mostly padding. It counts
-// vector instructions a pixel: products, and what moving the input costs. An
-// output that is known to be narrow would leave the lanes empty instead.
+// vector instructions a pixel: products, and what moving pixels costs, as its
+// neighbours work on blocks most often. An output that is known to be narrow
+// would leave the lanes empty instead.
 func (g *geometry) choosePlanes(y *ir.Value) {
 	if g.form != formBlocked && g.form != formImage || g.group != 1 || g.outs > rt.Lanes/2 {
 		return
@@ -225,7 +226,11 @@ func (g *geometry) choosePlanes(y *ir.Value) {
 		return
 	}
 	taps := g.kernel[0] * g.kernel[1]
-	planes := g.ins*taps*max(g.outs, 2)/rt.Lanes + g.ins/2
+	const reorder = 6 // for a block of 16 channels
+	planes := g.ins*taps*max(g.outs, 2)/rt.Lanes + reorder*(blocks(g.ins)+1) + g.ins/8
+	if g.strides[1] > 1 { // columns are sorted one by one
+		planes += g.ins * g.strides[0] * g.strides[1] * 8
+	}
 	other := g.ins * taps
 	if g.form == formBlocked {
 		other = blocks(g.ins) * rt.Lanes * taps

@@ -83,6 +83,9 @@ func (b *planesBound) partition() {
 		fit := (convBytes/row - (b.KW-1)*b.DilationW) / b.StrideW / Lanes * Lanes
 		b.colTile = min(b.OW, max(fit, 8*Lanes))
 	}
+	if b.OH < convParts { // a signal: its columns are what there is to share
+		b.colTile = min(b.colTile, roundUp(max(ceilDiv(b.OH*b.OW, convParts), 1), 8*Lanes))
+	}
 	rowBytes := max(1, b.C*b.columns(0).width()*4)
 	most := (convBytes/rowBytes-(b.KH-1)*b.DilationH-1)/b.StrideH + 1
 	b.rowTile = max(1, min(most, ceilDiv(b.OH, convParts), b.OH))
