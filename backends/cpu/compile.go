@@ -94,6 +94,7 @@ func Pipeline() *passes.Pipeline {
 		mustPass("fuse", nil), // what the recurrent layers became
 		passes.Func("pack-weights", lowerAnchors),
 		passes.Func("pack-transposed", each(lowerTransposed)),
+		passes.Func("absorb-relu", each(absorbRelu)),
 		mustPass("cse", passes.Options{"only-constants": "true"}),
 		passes.Func("assign-layouts", assignLayouts),
 		mustPass("dce", nil),

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/hone-ml/hone/backends/cpu/rt"
 	"github.com/hone-ml/hone/ir"
@@ -13,7 +14,7 @@ import (
 
 // transposedName(x, packed, bias?) is a ConvTranspose of one group with its
 // weights packed by rt.PackConvTranspose. Its attributes are those of
-// cpu.Conv, and output_padding.
+// cpu.Conv, output_padding, and relu=1 where a Relu follows.
 const transposedName = "cpu.ConvTranspose"
 
 func init() {
@@ -83,6 +84,18 @@ func lowerTransposed(c *passes.Context, op *ir.Op) (bool, error) {
 	})
 }
 
+// absorbRelu makes a Relu the end of the cpu.ConvTranspose before it.
+func absorbRelu(c *passes.Context, op *ir.Op) (bool, error) {
+	x := op.Operand(0)
+	if op.Name != "Relu" || x.Def() == nil || x.Def().Name != transposedName || x.NumUses() != 1 || x.Def().Attrs.Has("relu") {
+		return false, nil
+	}
+	return c.Apply("", op, []*ir.Op{x.Def()}, func(*passes.Rewriter) []*ir.Value {
+		x.Def().Attrs.Set("relu", int64(1))
+		return []*ir.Value{x}
+	})
+}
+
 // outputPadding reads the attribute of a cpu.ConvTranspose.
 func outputPadding(op *ir.Op) (extra [2]int, err error) {
 	narrow(extra[:], op, "output_padding")
@@ -142,6 +155,13 @@ func evalTransposed(c *ops.Call) error {
 	if err != nil {
 		return err
 	}
+	if c.Op().Attrs.Has("relu") {
+		for i, v := range tensor.Of[float32](y) {
+			if v < 0 {
+				tensor.Of[float32](y)[i] = 0
+			}
+		}
+	}
 	c.Set(0, y)
 	return nil
 }
@@ -162,7 +182,7 @@ func bindTransposed(b *binder, op *ir.Op) ([]rt.Work, error) {
 	c := rt.ConvTranspose{
 		Set: b.kernels, N: xp.shape[0], C: g.ins, O: g.outs, H: xp.shape[2], W: xp.shape[3], OH: yp.shape[2], OW: yp.shape[3],
 		KH: g.kernel[0], KW: g.kernel[1], StrideH: g.strides[0], StrideW: g.strides[1], PadTop: g.pads[0], PadLeft: g.pads[1],
-		X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias),
+		X: b.ptr(x), Weights: b.ptr(w), Y: b.ptr(y), Bias: b.ptr(bias), Clamp: op.Attrs.Has("relu"), Hi: float32(math.Inf(1)),
 	}
 	return one(c.Work())
 }
