@@ -8,7 +8,8 @@
 //	go test ./backends/tensorrt/... -run GPU -v
 //
 // What can be tested without is: the calls to the driver go through C to
-// functions of the same signatures, which keep memory and run the text.
+// functions of the same signatures, which keep memory and run the text; and
+// scripts/cuda_signatures.py holds the signatures against NVIDIA's header.
 package cuda
 
 import (
