@@ -9,7 +9,7 @@
 //
 // What can be tested without is: the calls to the driver go through C to
 // functions of the same signatures, which keep memory and run the text; and
-// scripts/cuda_signatures.py holds the signatures against NVIDIA's header.
+// scripts/cuda_signatures.py holds the signatures against NVIDIA's cuda.h.
 package cuda
 
 import (
