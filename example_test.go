@@ -132,7 +132,7 @@ func ExampleVerify() {
 		log.Fatal(err)
 	}
 	defer session.Close()
-	report, err := hone.Verify(ctx, m, nil, map[string]*tensor.Tensor{"image": picture()}, hone.VerifyOptions{Session: session})
+	report, err := hone.Verify(ctx, m, nil, map[string]*tensor.Tensor{"image": picture()}, hone.VerifyOptions{Runner: session})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -94,17 +94,22 @@ type VerifyOptions struct {
 	// the output; 0 means 1e-4.
 	Bound float64
 	// Layers compares the values inside as well. For these both models run on
-	// the interpreter, even where Session runs the second for its outputs.
+	// the interpreter, even where Runner runs the second for its outputs.
 	Layers bool
-	// Session runs the second model; nil means the interpreter does.
-	Session *Session
+	// Runner runs the second model; nil means the interpreter does.
+	Runner Runner
+}
+
+// Runner runs a model on named inputs: a Session, or what runs it elsewhere.
+type Runner interface {
+	Run(ctx context.Context, inputs map[string]*tensor.Tensor) (map[string]*tensor.Tensor, error)
 }
 
 // Verify runs two models on the same inputs and reports how far the answers of
 // b are from those of a, the original, which runs on the interpreter. b may be
-// nil where opt.Session runs and no layers are asked for.
+// nil where opt.Runner runs and no layers are asked for.
 func Verify(ctx context.Context, a, b *Model, inputs map[string]*tensor.Tensor, opt VerifyOptions) (*Report, error) {
-	if b == nil && (opt.Session == nil || opt.Layers) {
+	if b == nil && (opt.Runner == nil || opt.Layers) {
 		return nil, errors.New("there is no second model to run")
 	}
 	if opt.Bound == 0 {
@@ -120,11 +125,11 @@ func Verify(ctx context.Context, a, b *Model, inputs map[string]*tensor.Tensor, 
 		return nil, fmt.Errorf("the original: %w", err)
 	}
 	var got map[string]*tensor.Tensor
-	if opt.Session == nil || opt.Layers {
+	if opt.Runner == nil || opt.Layers {
 		got, err = b.Reference(ctx, inputs, compared)
 	}
-	if opt.Session != nil && err == nil {
-		got, err = opt.Session.Run(ctx, inputs)
+	if opt.Runner != nil && err == nil {
+		got, err = opt.Runner.Run(ctx, inputs)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the optimized model: %w", err)

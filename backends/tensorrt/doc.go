@@ -45,6 +45,9 @@
 //
 // # Plans and GPUs
 //
-// ReadPlan reads a plan without any library. The package knows nothing of how
+// ReadPlan reads a plan without any library. Run runs one on the first GPU, in a
+// child process as well: the library's run time reads the plan, memory and times
+// are package cuda's. Without a GPU the library refuses at that point, so what
+// comes behind it is tested where there is one (go test -run GPU). The package knows nothing of how
 // kernels of hone's own are written (codegen/ptx).
 package tensorrt

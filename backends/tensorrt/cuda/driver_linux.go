@@ -3,15 +3,11 @@
 package cuda
 
 import (
-	"bytes"
 	"fmt"
-	"runtime"
 	"sync"
 	"unsafe"
 
 	"github.com/ebitengine/purego"
-
-	"github.com/hone-ml/hone/codegen/ptx"
 )
 
 // driver holds the functions of libcuda that are used. Each returns a CUresult.
@@ -34,6 +30,8 @@ type driver struct {
 	memFree            func(ptr uint64) int32
 	memcpyHtoD         func(dst uint64, src *byte, bytes uint64) int32
 	memcpyDtoH         func(dst *byte, src uint64, bytes uint64) int32
+	streamCreate       func(s *uintptr, flags uint32) int32
+	streamDestroy      func(s uintptr) int32
 	eventCreate        func(e *uintptr, flags uint32) int32
 	eventRecord        func(e, stream uintptr) int32
 	eventSynchronize   func(e uintptr) int32
@@ -60,7 +58,8 @@ func bind(symbol func(name string) (uintptr, error)) (*driver, error) {
 		"cuDevicePrimaryCtxRetain": &d.primaryCtxRetain, "cuDevicePrimaryCtxRelease_v2": &d.primaryCtxRelease, "cuCtxSetCurrent": &d.ctxSetCurrent,
 		"cuCtxSynchronize": &d.ctxSynchronize, "cuModuleLoadDataEx": &d.moduleLoadDataEx, "cuModuleUnload": &d.moduleUnload,
 		"cuModuleGetFunction": &d.moduleGetFunction, "cuMemAlloc_v2": &d.memAlloc, "cuMemFree_v2": &d.memFree,
-		"cuMemcpyHtoD_v2": &d.memcpyHtoD, "cuMemcpyDtoH_v2": &d.memcpyDtoH, "cuEventCreate": &d.eventCreate, "cuEventRecord": &d.eventRecord,
+		"cuMemcpyHtoD_v2": &d.memcpyHtoD, "cuMemcpyDtoH_v2": &d.memcpyDtoH, "cuStreamCreate": &d.streamCreate,
+		"cuStreamDestroy_v2": &d.streamDestroy, "cuEventCreate": &d.eventCreate, "cuEventRecord": &d.eventRecord,
 		"cuEventSynchronize": &d.eventSynchronize, "cuEventElapsedTime": &d.eventElapsedTime, "cuEventDestroy_v2": &d.eventDestroy,
 		"cuLaunchKernel": &d.launchKernel,
 	} {
@@ -150,203 +149,4 @@ func (d *driver) describe(ordinal int32) (dev Device, handle int32, err error) {
 		clock = 0
 	}
 	return Device{string(name[:end]), int(10*major + minor), int64(memory), 2 * float64(clock) * 1e3 * float64(width) / 8 / 1e9}, handle, nil
-}
-
-// Kernel is a kernel that is loaded on a GPU.
-type Kernel struct {
-	d        *driver
-	k        *ptx.Kernel
-	dev      int32
-	ctx, mod uintptr
-	entries  map[string]uintptr
-	log      []byte // of the driver's compiler
-}
-
-// Load makes a kernel ready on the first GPU: the driver compiles its text.
-func Load(k *ptx.Kernel) (*Kernel, error) {
-	d, err := open()
-	if err != nil {
-		return nil, err
-	}
-	return d.load(k)
-}
-
-func (d *driver) load(k *ptx.Kernel) (l *Kernel, err error) {
-	text, err := k.Text()
-	if err != nil {
-		return nil, err
-	}
-	_, dev, err := d.describe(0)
-	if err != nil {
-		return nil, err
-	}
-	l = &Kernel{d: d, k: k, dev: dev, entries: map[string]uintptr{}}
-	if err := d.check("cuDevicePrimaryCtxRetain", d.primaryCtxRetain(&l.ctx, dev)); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			l.Close()
-			l = nil
-		}
-	}()
-	leave, err := l.enter()
-	if err != nil {
-		return l, err
-	}
-	defer leave()
-	if err := l.compile(text); err != nil {
-		return l, err
-	}
-	for _, name := range k.Entries() {
-		var f uintptr
-		if err := d.check("cuModuleGetFunction "+name, d.moduleGetFunction(&f, l.mod, cString(name))); err != nil {
-			return l, err
-		}
-		l.entries[name] = f
-	}
-	return l, nil
-}
-
-// Numbers of CUjit_option.
-const (
-	jitErrorLogBuffer     = 5
-	jitErrorLogBufferSize = 6
-)
-
-// compile gives the driver the text. What it says of a text that it does not take is part of the error.
-func (l *Kernel) compile(text string) error {
-	l.log = make([]byte, 4096) // on the heap, where it stays in its place
-	options := []uint32{jitErrorLogBuffer, jitErrorLogBufferSize}
-	values := []uintptr{uintptr(unsafe.Pointer(&l.log[0])), uintptr(len(l.log))}
-	err := l.d.check("cuModuleLoadDataEx", l.d.moduleLoadDataEx(&l.mod, cString(text), uint32(len(options)), &options[0], &values[0]))
-	said, _, _ := bytes.Cut(l.log, []byte{0})
-	if err != nil && len(said) > 0 {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(said))
-	}
-	return err
-}
-
-// enter makes the context the current thread's until the returned function is called.
-func (l *Kernel) enter() (leave func(), err error) {
-	runtime.LockOSThread()
-	if err := l.d.check("cuCtxSetCurrent", l.d.ctxSetCurrent(l.ctx)); err != nil {
-		runtime.UnlockOSThread()
-		return nil, err
-	}
-	return func() {
-		l.d.ctxSetCurrent(0)
-		runtime.UnlockOSThread()
-	}, nil
-}
-
-// Close takes the kernel off the GPU. A second time it does nothing.
-func (l *Kernel) Close() {
-	if l.ctx == 0 {
-		return
-	}
-	if leave, err := l.enter(); err == nil {
-		if l.mod != 0 {
-			l.d.moduleUnload(l.mod)
-		}
-		leave()
-	}
-	l.d.primaryCtxRelease(l.dev)
-	l.ctx, l.mod = 0, 0
-}
-
-func cString(s string) *byte { return &append([]byte(s), 0)[0] }
-
-// block is the threads of a block: enough for full occupancy at the registers that pointwise kernels take.
-const block = 256
-
-// Run copies the inputs to the GPU, launches so many times, and copies the outputs back. It
-// returns the time of the fastest launch in milliseconds, by the GPU's own clock.
-func (l *Kernel) Run(s ptx.Shape, inputs [][]byte, times int) (outputs [][]byte, ms float32, err error) {
-	sizes, err := l.k.Sizes(s, inputs)
-	if err != nil {
-		return nil, 0, err
-	}
-	if l.ctx == 0 {
-		return nil, 0, fmt.Errorf("kernel %q is closed", l.k.Name)
-	}
-	leave, err := l.enter()
-	if err != nil {
-		return nil, 0, err
-	}
-	defer leave()
-	var pointers []uint64
-	defer func() {
-		for _, p := range pointers {
-			l.d.memFree(p)
-		}
-	}()
-	for i, size := range sizes {
-		var p uint64
-		if err := l.d.check("cuMemAlloc", l.d.memAlloc(&p, uint64(max(size, 16)))); err != nil {
-			return nil, 0, err
-		}
-		pointers = append(pointers, p)
-		if i < len(inputs) && size > 0 {
-			if err := l.d.check("cuMemcpyHtoD", l.d.memcpyHtoD(p, &inputs[i][0], uint64(size))); err != nil {
-				return nil, 0, err
-			}
-		}
-	}
-	for range max(times, 1) {
-		took, err := l.launch(s, pointers)
-		if err != nil {
-			return nil, 0, err
-		}
-		if ms == 0 || took < ms {
-			ms = took
-		}
-	}
-	for i, size := range sizes[len(inputs):] {
-		out := make([]byte, size)
-		if size > 0 {
-			if err := l.d.check("cuMemcpyDtoH", l.d.memcpyDtoH(&out[0], pointers[len(inputs)+i], uint64(size))); err != nil {
-				return nil, 0, err
-			}
-		}
-		outputs = append(outputs, out)
-	}
-	return outputs, ms, nil
-}
-
-// launch starts all launches of a shape on the default stream and waits for them.
-func (l *Kernel) launch(s ptx.Shape, pointers []uint64) (ms float32, err error) {
-	var events [2]uintptr
-	for i := range events {
-		if err := l.d.check("cuEventCreate", l.d.eventCreate(&events[i], 0)); err != nil {
-			return 0, err
-		}
-		defer l.d.eventDestroy(events[i])
-	}
-	if err := l.d.check("cuEventRecord", l.d.eventRecord(events[0], 0)); err != nil {
-		return 0, err
-	}
-	for _, launch := range l.k.Launches(s) {
-		numbers := s.Args(launch)
-		var params []unsafe.Pointer
-		for i := range pointers {
-			params = append(params, unsafe.Pointer(&pointers[i]))
-		}
-		for i := range numbers {
-			params = append(params, unsafe.Pointer(&numbers[i]))
-		}
-		grid := (launch.Threads + block - 1) / block
-		code := l.d.launchKernel(l.entries[launch.Entry], uint32(grid), 1, 1, block, 1, 1, 0, 0, &params[0], 0)
-		if err := l.d.check("cuLaunchKernel "+launch.Entry, code); err != nil {
-			return 0, err
-		}
-	}
-	if err := l.d.check("cuEventRecord", l.d.eventRecord(events[1], 0)); err != nil {
-		return 0, err
-	}
-	if err := l.d.check("cuEventSynchronize", l.d.eventSynchronize(events[1])); err != nil {
-		return 0, err
-	}
-	err = l.d.check("cuEventElapsedTime", l.d.eventElapsedTime(&ms, events[0], events[1]))
-	return ms, err
 }

@@ -16,6 +16,12 @@ func unavailable() error {
 // Devices lists the GPUs; ErrNoGPU where there is none.
 func Devices() ([]Device, error) { return nil, unavailable() }
 
+// GPU is the first GPU.
+type GPU struct{}
+
+// Open makes the first GPU ready.
+func Open() (*GPU, error) { return nil, unavailable() }
+
 // Kernel is a kernel that is loaded on a GPU.
 type Kernel struct{}
 

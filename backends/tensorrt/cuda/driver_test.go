@@ -28,6 +28,7 @@ type device struct {
 	module   *ptxtest.Module
 	loaded   int
 	events   int
+	streams  int
 	names    map[uintptr]string
 	launches []string
 	fail     string // the function that fails
@@ -39,6 +40,7 @@ const (
 	invalidPTX     = 218
 	deviceHandle   = 7
 	context        = 0x1000
+	stream         = 0x5000
 )
 
 // at makes a pointer of an address that came through C.
@@ -129,19 +131,31 @@ func (d *device) functions() map[string]any {
 		"cuMemcpyDtoH_v2": func(dst uintptr, src, n uint64) int32 {
 			return d.result("cuMemcpyDtoH", in() && copy(unsafe.Slice((*byte)(at(dst)), n), d.memory[src]) == int(n))
 		},
+		"cuStreamCreate": func(s uintptr, flags uint32) int32 {
+			if d.fail == "cuStreamCreate" {
+				return 999
+			}
+			d.streams++
+			*(*uintptr)(at(s)) = stream
+			return d.result("cuStreamCreate", flags == 0 && in())
+		},
+		"cuStreamDestroy_v2": func(s uintptr) int32 {
+			d.streams--
+			return d.result("cuStreamDestroy", s == stream && in())
+		},
 		"cuEventCreate": func(e uintptr, flags uint32) int32 {
 			d.events++
 			*(*uintptr)(at(e)) = 0x4000
 			return d.result("cuEventCreate", flags == 0)
 		},
-		"cuEventRecord":      func(e, stream uintptr) int32 { return d.result("cuEventRecord", e == 0x4000 && stream == 0) },
+		"cuEventRecord":      func(e, s uintptr) int32 { return d.result("cuEventRecord", e == 0x4000 && s == stream) },
 		"cuEventSynchronize": func(e uintptr) int32 { return d.result("cuEventSynchronize", e == 0x4000) },
 		"cuEventElapsedTime": func(ms, from, to uintptr) int32 {
 			*(*float32)(at(ms)) = 1.25
 			return d.result("cuEventElapsedTime", true)
 		},
 		"cuEventDestroy_v2": func(e uintptr) int32 { d.events--; return 0 },
-		"cuLaunchKernel": func(f uintptr, gx, gy, gz, bx, by, bz, shared uint32, stream, params, extra uintptr) int32 {
+		"cuLaunchKernel": func(f uintptr, gx, gy, gz, bx, by, bz, shared uint32, on, params, extra uintptr) int32 {
 			if d.fail == "cuLaunchKernel" {
 				return 999
 			}
@@ -158,7 +172,7 @@ func (d *device) functions() map[string]any {
 			}
 			err := d.module.Launch(name, int(gx), int(bx), list...)
 			require.NoError(d.t, err)
-			return d.result("cuLaunchKernel", in() && shared == 0 && stream == 0 && extra == 0)
+			return d.result("cuLaunchKernel", in() && shared == 0 && on == stream && extra == 0)
 		},
 	}
 }
@@ -180,6 +194,7 @@ func (d *device) requireNothingKept() {
 	require.Zero(d.t, d.retained, "contexts")
 	require.Empty(d.t, d.memory)
 	require.Zero(d.t, d.loaded, "modules")
+	require.Zero(d.t, d.streams, "streams")
 	require.Zero(d.t, d.events, "events")
 	require.Zero(d.t, d.current, "the thread's context")
 }
@@ -244,7 +259,7 @@ func TestDriverFailures(t *testing.T) {
 	d := &device{t: t}
 	driver, err := d.driver()
 	require.NoError(t, err)
-	for _, name := range []string{"cuDeviceGet", "cuModuleGetFunction"} {
+	for _, name := range []string{"cuDeviceGet", "cuStreamCreate", "cuModuleGetFunction"} {
 		d.fail = name
 		_, err := driver.load(affine)
 		require.ErrorContains(t, err, name)

@@ -25,7 +25,7 @@ func (p *Plan) String() string {
 		if v.Input {
 			kind = "input"
 		}
-		row(kind, "%s %s%s", v.Name, v.Type, shape(v.Shape, ","))
+		row(kind, "%s", v)
 	}
 	for i, profile := range p.Profiles {
 		for _, r := range profile {
@@ -45,6 +45,8 @@ func (p *Plan) String() string {
 	}
 	return b.String()
 }
+
+func (b Binding) String() string { return b.Name + " " + b.Type + shape(b.Shape, ",") }
 
 func shape(dims []int64, sep string) string {
 	var out []string

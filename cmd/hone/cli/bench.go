@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hone-ml/hone"
+	"github.com/hone-ml/hone/backends/tensorrt"
 	"github.com/hone-ml/hone/tensor"
 )
 
@@ -38,43 +39,16 @@ func benchCommand(a *app) *cobra.Command {
 	var asJSON, profile bool
 	c := &cobra.Command{
 		Use:   "bench MODEL",
-		Short: "measure the latency of a model or bundle",
-		Long:  "bench measures one run after another on the same inputs, random ones where none are given.",
+		Short: "measure the latency of a model, a bundle, or on a GPU a TensorRT plan",
+		Long: "bench measures one run after another on the same inputs, random ones where none are given. Runs of a plan are measured by the GPU's\n" +
+			"own clock, without copies to the GPU and back.",
 		Example: `  hone bench model.hone
   hone bench model.onnx --input x=x.npy --threads 4 --duration 10s --json`,
-		Args: exactly(1, "one model or bundle"),
+		Args: exactly(1, "one model, bundle or plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			start := time.Now()
-			s, err := sf.open(cmd, a, args[0], &mf)
+			r, err := measure(cmd, a, args[0], &mf, &in, &sf, duration, profile)
 			if err != nil {
 				return err
-			}
-			defer s.Close()
-			ins, err := in.read(cmd.Context(), a, s.Inputs(), s.Preprocess(), true)
-			if err != nil {
-				return err
-			}
-			if _, err := s.Run(cmd.Context(), ins); err != nil {
-				return err
-			}
-			var r benchResult
-			r.LoadMS = ms(time.Since(start))
-			var times []float64
-			for end := time.Now().Add(duration); len(times) < 3 || time.Now().Before(end); {
-				t := time.Now()
-				if _, err := s.Run(cmd.Context(), ins); err != nil {
-					return err
-				}
-				times = append(times, ms(time.Since(t)))
-			}
-			slices.Sort(times)
-			at := func(q float64) float64 { return times[min(int(q*float64(len(times))), len(times)-1)] }
-			r.Latency.Median, r.Latency.Min, r.Latency.P90, r.Latency.P99 = at(0.5), times[0], at(0.9), at(0.99)
-			r.Runs, r.PeakRSS, r.Tier, r.Threads = len(times), peakRSS(), s.Tier(), sf.Threads
-			if profile {
-				if err := printProfile(cmd.Context(), a, s, ins); err != nil {
-					return err
-				}
 			}
 			if asJSON {
 				return json.NewEncoder(a.out).Encode(r)
@@ -91,6 +65,78 @@ func benchCommand(a *app) *cobra.Command {
 	c.Flags().BoolVar(&profile, "profile", false, "also print what takes the time of a run, by operator")
 	mf.add(c)
 	return c
+}
+
+func measure(cmd *cobra.Command, a *app, path string, mf *modelFlags, in *inputFlags, sf *sessionFlags, duration time.Duration, profile bool) (r benchResult, err error) {
+	start := time.Now()
+	if isPlan(path) {
+		if profile {
+			return r, usagef("--profile is for models and bundles: hone inspect %s shows the plan's layers", path)
+		}
+		return r, r.plan(cmd.Context(), a, path, in, duration)
+	}
+	s, err := sf.open(cmd, a, path, mf)
+	if err != nil {
+		return r, err
+	}
+	defer s.Close()
+	ins, err := in.read(cmd.Context(), a, s.Inputs(), s.Preprocess(), true)
+	if err != nil {
+		return r, err
+	}
+	if _, err := s.Run(cmd.Context(), ins); err != nil {
+		return r, err
+	}
+	r.LoadMS = ms(time.Since(start))
+	var times []float64
+	for end := time.Now().Add(duration); len(times) < 3 || time.Now().Before(end); {
+		t := time.Now()
+		if _, err := s.Run(cmd.Context(), ins); err != nil {
+			return r, err
+		}
+		times = append(times, ms(time.Since(t)))
+	}
+	r.count(times)
+	r.Tier, r.Threads = s.Tier(), sf.Threads
+	if profile {
+		err = printProfile(cmd.Context(), a, s, ins)
+	}
+	return r, err
+}
+
+// plan measures a plan. Its first run makes kernels ready and does not count.
+func (r *benchResult) plan(ctx context.Context, a *app, path string, in *inputFlags, duration time.Duration) error {
+	start := time.Now()
+	p, err := openPlan(path)
+	if err != nil {
+		return err
+	}
+	ins, err := p.read(ctx, a, in, true)
+	if err != nil {
+		return err
+	}
+	p.opt = tensorrt.RunOptions{Times: 4, For: duration}
+	if _, err := p.Run(ctx, ins); err != nil {
+		return err
+	}
+	whole := ms(time.Since(start))
+	var times []float64
+	for _, t := range p.last.Times {
+		whole -= ms(t)
+		times = append(times, ms(t))
+	}
+	r.LoadMS = whole + times[0]
+	r.count(times[1:])
+	r.Tier = p.last.Device.Name
+	return nil
+}
+
+// count sorts times, of which there is one at least.
+func (r *benchResult) count(times []float64) {
+	slices.Sort(times)
+	at := func(q float64) float64 { return times[min(int(q*float64(len(times))), len(times)-1)] }
+	r.Latency.Median, r.Latency.Min, r.Latency.P90, r.Latency.P99 = at(0.5), times[0], at(0.9), at(0.99)
+	r.Runs, r.PeakRSS = len(times), peakRSS()
 }
 
 // printProfile prints the parts of a run, the largest first.

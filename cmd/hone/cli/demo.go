@@ -75,7 +75,7 @@ func demo(ctx context.Context, a *app, dir string) error {
 	if err != nil {
 		return err
 	}
-	report, err := hone.Verify(ctx, model, nil, map[string]*tensor.Tensor{"image": images}, hone.VerifyOptions{Session: session})
+	report, err := hone.Verify(ctx, model, nil, map[string]*tensor.Tensor{"image": images}, hone.VerifyOptions{Runner: session})
 	if err != nil {
 		return err
 	}

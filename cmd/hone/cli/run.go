@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/atomicfile"
 	"github.com/hone-ml/hone/internal/npy"
 	"github.com/hone-ml/hone/ref"
@@ -26,23 +27,14 @@ func runCommand(a *app) *cobra.Command {
 	var top int
 	c := &cobra.Command{
 		Use:   "run MODEL",
-		Short: "run a model or bundle on given inputs and show its outputs",
+		Short: "run a model, a bundle, or on a GPU a TensorRT plan, on given inputs and show its outputs",
 		Example: `  hone run model.hone --input input=photo.jpg
   hone run model.onnx --input x=x.npy --output-dir out --top 3
   hone run model.hone --input input=random:1x3x224x224 --threads 2
   curl -s https://example.com/x.npy | hone run model.hone --input x=-`,
-		Args: exactly(1, "one model or bundle"),
+		Args: exactly(1, "one model, bundle or plan"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := sf.open(cmd, a, args[0], &mf)
-			if err != nil {
-				return err
-			}
-			defer s.Close()
-			ins, err := in.read(cmd.Context(), a, s.Inputs(), s.Preprocess(), false)
-			if err != nil {
-				return err
-			}
-			outs, err := s.Run(cmd.Context(), ins)
+			outs, ports, err := runOnce(cmd, a, args[0], &mf, &in, &sf)
 			if err != nil {
 				return err
 			}
@@ -51,7 +43,7 @@ func runCommand(a *app) *cobra.Command {
 					return err
 				}
 			}
-			for _, p := range s.Outputs() {
+			for _, p := range ports {
 				t := outs[p.Name]
 				fmt.Fprintf(a.out, "%s %s\n", p.Name, t)
 				describe(a, t, top)
@@ -72,6 +64,35 @@ func runCommand(a *app) *cobra.Command {
 	c.Flags().IntVar(&top, "top", 5, "how many (`N`) of the largest scores of each row to show")
 	mf.add(c)
 	return c
+}
+
+func runOnce(cmd *cobra.Command, a *app, path string, mf *modelFlags, in *inputFlags, sf *sessionFlags) (outs map[string]*tensor.Tensor, ports []hone.Port, err error) {
+	if isPlan(path) {
+		r, err := openPlan(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ports, err = r.ports(false, false); err != nil {
+			return nil, nil, err
+		}
+		ins, err := r.read(cmd.Context(), a, in, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		outs, err = r.Run(cmd.Context(), ins)
+		return outs, ports, err
+	}
+	s, err := sf.open(cmd, a, path, mf)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	ins, err := in.read(cmd.Context(), a, s.Inputs(), s.Preprocess(), false)
+	if err != nil {
+		return nil, nil, err
+	}
+	outs, err = s.Run(cmd.Context(), ins)
+	return outs, s.Outputs(), err
 }
 
 // safeName makes a file name of an output's name.

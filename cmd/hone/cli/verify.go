@@ -10,6 +10,7 @@ import (
 	"github.com/hone-ml/hone"
 	"github.com/hone-ml/hone/internal/report"
 	"github.com/hone-ml/hone/ir"
+	"github.com/hone-ml/hone/tensor"
 )
 
 func init() { commands = append(commands, verifyCommand) }
@@ -25,7 +26,8 @@ func verifyCommand(a *app) *cobra.Command {
 		Short: "run two models on the same inputs and show how far their answers are apart",
 		Example: `  hone verify model.onnx model.hone
   hone verify model.onnx model.opt.onnx --input x=x.npy --bound 1e-3
-  hone verify model.onnx model.hone --layers --html report.html`,
+  hone verify model.onnx model.hone --layers --html report.html
+  hone verify model.onnx model.plan`,
 		Args: exactly(2, "the original and the optimized model"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if page != "" {
@@ -38,21 +40,22 @@ func verifyCommand(a *app) *cobra.Command {
 				return err
 			}
 			defer x.Close()
-			y, err := mf.open(a, args[1])
+			opt.Layers = layers || page != ""
+			y, stored, err := second(a, &mf, args[1], x, &opt)
 			if err != nil {
 				return err
 			}
-			defer y.Close()
-			opt.Layers = layers || page != ""
-			var stored []byte
-			if y.Module().Level == ir.CPU {
-				if opt.Session, err = y.Session(hone.SessionOptions{}); err != nil {
-					return err
-				}
-				defer opt.Session.Close()
-				stored = opt.Session.Preprocess()
+			if y != nil {
+				defer y.Close()
 			}
-			ins, err := in.read(cmd.Context(), a, hone.Inputs(x.Module()), stored, true)
+			if s, ok := opt.Runner.(*hone.Session); ok {
+				defer s.Close()
+			}
+			ports := hone.Inputs(x.Module())
+			if r, ok := opt.Runner.(*planRunner); ok && len(in.inputs) == 0 {
+				r.size(ports)
+			}
+			ins, err := in.read(cmd.Context(), a, ports, stored, true)
 			if err != nil {
 				return err
 			}
@@ -90,6 +93,38 @@ func verifyCommand(a *app) *cobra.Command {
 	c.Flags().StringVar(&page, "html", "", "write a page to this `FILE`: the graphs, coloured by how near each layer is to the original's")
 	mf.add(c)
 	return c
+}
+
+// second opens the model that is compared with x, or sets what runs it
+// elsewhere. stored is the preprocessing that it keeps.
+func second(a *app, mf *modelFlags, path string, x *hone.Model, opt *hone.VerifyOptions) (y *hone.Model, stored []byte, err error) {
+	if isPlan(path) {
+		if opt.Layers {
+			return nil, nil, usagef("%s is a TensorRT engine plan: the values inside of it are not seen, so there is no --layers and no --html", path)
+		}
+		r, err := openPlan(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		r.as = map[string]tensor.DType{}
+		for _, p := range hone.Outputs(x.Module()) {
+			r.as[p.Name] = p.Type.DType
+		}
+		opt.Runner = r
+		return nil, nil, nil
+	}
+	if y, err = mf.open(a, path); err != nil {
+		return nil, nil, err
+	}
+	if y.Module().Level == ir.CPU {
+		s, err := y.Session(hone.SessionOptions{})
+		if err != nil {
+			y.Close()
+			return nil, nil, err
+		}
+		opt.Runner, stored = s, s.Preprocess()
+	}
+	return y, stored, nil
 }
 
 func printReport(a *app, r *hone.Report, layers []hone.LayerDiff) {

@@ -1,5 +1,7 @@
 package nvinfer
 
+import "time"
+
 // Job is all that a child process is told, as JSON on its standard input.
 type Job struct {
 	Library     string    // folder of the libraries; empty for the system's own search
@@ -16,6 +18,22 @@ type Job struct {
 	Verbose     bool      // send the library's information messages too
 	Stop        string    // phase to cancel the build in, through the progress monitor
 	Crash       string    // phase to read a bad address in: what a bug of the library does
+	Run         *Run      // not to build: the model is a plan, to run
+}
+
+// Run asks for runs of a plan on the first GPU.
+type Run struct {
+	Inputs  []Tensor      // whose elements lie in the data
+	Outputs []Tensor      // with the size of an element; those of a run come one after the other where a plan would go
+	Times   int           // runs, at least
+	For     time.Duration // and further ones until so much time has passed
+}
+
+// Tensor is an input or output of a run, as the plan's type has its elements.
+type Tensor struct {
+	Name         string
+	Shape        []int64
+	Offset, Size int64
 }
 
 // Weights is where an initializer of the model lies in the data beside it.
@@ -46,6 +64,7 @@ const (
 	Ended   Kind = "ended"   // a phase of the build ended
 	Refusal Kind = "refusal" // the parser refuses a node
 	Failed  Kind = "failed"  // the job failed, Text says how
+	Output  Kind = "output"  // an output is written: Text is its name
 	Done    Kind = "done"    // the job is done
 )
 
@@ -59,10 +78,13 @@ type Event struct {
 	Node     string `json:",omitempty"` // a refused node's ONNX name
 	Op       string `json:",omitempty"` // its operator
 	Code     int    `json:",omitempty"` // the parser's error code
-	Bytes    int64  `json:",omitempty"` // size of the plan
+	Bytes    int64  `json:",omitempty"` // size of the plan, or of an output
 	Peak     int64  `json:",omitempty"` // most memory of the child so far, in bytes
 	ParseMS  int64  `json:",omitempty"`
 	BuildMS  int64  `json:",omitempty"`
+
+	Shape []int64   `json:",omitempty"` // of an output
+	Times []float32 `json:",omitempty"` // of runs, in milliseconds by the GPU's own clock
 }
 
 // Severities of Log events, as ILogger::Severity numbers them.

@@ -11,9 +11,9 @@ import (
 
 // library is a loaded TensorRT with the table of its version.
 type library struct {
-	version                     int
-	table                       *slots
-	createBuilder, createParser uintptr
+	version                                    int
+	table                                      *slots
+	createBuilder, createRuntime, createParser uintptr
 }
 
 // load loads the two libraries of the first family that folder holds.
@@ -49,6 +49,9 @@ func bind(core, parser uintptr) (*library, error) {
 		return nil, err
 	}
 	if l.createBuilder, err = purego.Dlsym(core, "createInferBuilder_INTERNAL"); err != nil {
+		return nil, err
+	}
+	if l.createRuntime, err = purego.Dlsym(core, "createInferRuntime_INTERNAL"); err != nil {
 		return nil, err
 	}
 	l.createParser, err = purego.Dlsym(parser, "createNvOnnxParser_INTERNAL")

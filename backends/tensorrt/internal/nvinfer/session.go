@@ -29,8 +29,8 @@ type session struct {
 	errors            []string     // what it logged as errors
 }
 
-// run does the job: the plan's bytes are written to s.plan. The process ends
-// with it, so nothing is freed.
+// run does the job: the plan's bytes, or what one computes, are written to
+// s.plan. The process ends with it, so nothing is freed.
 func (s *session) run() (err error) {
 	defer s.keep()
 	s.crumb("loading the library")
@@ -44,6 +44,9 @@ func (s *session) run() (err error) {
 		most = SeverityVerbose
 	}
 	logger := s.logger(t, most, s.log)
+	if s.Run != nil {
+		return s.execute(logger)
+	}
 
 	s.crumb("trying the slot table of " + t.name)
 	builder, err := s.create("builder", s.createBuilder, logger, uintptr(s.version))

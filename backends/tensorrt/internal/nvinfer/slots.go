@@ -23,6 +23,9 @@ type slots struct {
 	profile     profileSlots
 	network     networkSlots
 	tensor      tensorSlots
+	runtime     runtimeSlots
+	engine      engineSlots
+	execution   executionSlots
 	memory      memorySlots
 	timingCache timingCacheSlots
 	parser      parserSlots
@@ -55,8 +58,15 @@ type networkSlots struct {
 	getName, setName, getNbInputs, getInput, getNbOutputs, getOutput, getNbLayers, getFlags int
 }
 
+type engineSlots struct {
+	createExecutionContext, getNbIOTensors, getIOTensorName, getTensorDataType, getTensorIOMode, getTensorLocation int
+}
+
+type executionSlots struct{ setInputShape, getTensorShape, setTensorAddress, inferShapes, enqueueV3 int }
+
 type (
 	tensorSlots      struct{ getName, getDimensions, getType, isShapeTensor int }
+	runtimeSlots     struct{ deserializeCudaEngine, setMaxThreads, getMaxThreads int }
 	memorySlots      struct{ data, size int }
 	timingCacheSlots struct{ serialize int }
 	parserSlots      struct{ loadModelProto, loadInitializer, parseModelProto, getNbErrors, getError int }

@@ -72,6 +72,26 @@ func init() {
 			getType:       7,
 			isShapeTensor: 12,
 		},
+		runtime: runtimeSlots{
+			deserializeCudaEngine: 3,
+			setMaxThreads:         12,
+			getMaxThreads:         13,
+		},
+		engine: engineSlots{
+			createExecutionContext: 5,
+			getNbIOTensors:         28,
+			getIOTensorName:        29,
+			getTensorDataType:      18,
+			getTensorIOMode:        21,
+			getTensorLocation:      19,
+		},
+		execution: executionSlots{
+			setInputShape:    21,
+			getTensorShape:   22,
+			setTensorAddress: 24,
+			inferShapes:      28,
+			enqueueV3:        37,
+		},
 		memory: memorySlots{
 			data: 2,
 			size: 3,

@@ -72,6 +72,26 @@ func init() {
 			getType:       6,
 			isShapeTensor: 11,
 		},
+		runtime: runtimeSlots{
+			deserializeCudaEngine: 3,
+			setMaxThreads:         11,
+			getMaxThreads:         12,
+		},
+		engine: engineSlots{
+			createExecutionContext: 5,
+			getNbIOTensors:         26,
+			getIOTensorName:        27,
+			getTensorDataType:      16,
+			getTensorIOMode:        19,
+			getTensorLocation:      17,
+		},
+		execution: executionSlots{
+			setInputShape:    20,
+			getTensorShape:   21,
+			setTensorAddress: 23,
+			inferShapes:      27,
+			enqueueV3:        36,
+		},
 		memory: memorySlots{
 			data: 2,
 			size: 3,
