@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,6 +80,11 @@ func TestRunGPU(t *testing.T) {
 	if err != nil {
 		require.ErrorIs(t, err, cuda.ErrNoGPU)
 		t.Skipf("%s is skipped: %v", t.Name(), err)
+	}
+	libraries, err := Find(t.Context())
+	require.NoError(t, err)
+	if !slices.Contains(libraries[0].Capabilities, devices[0].Capability) {
+		t.Skipf("%s is skipped: %s builds no plans for %s", t.Name(), libraries[0].Name, devices[0])
 	}
 	for _, precision := range []string{"fp32", "fp16"} {
 		m := open(t, "digits", nil)
