@@ -96,6 +96,28 @@ func EachOp(name string, visit func(ctx *Context, op *ir.Op) (bool, error)) Pass
 	})
 }
 
+// EachNestedOp is EachOp for the ops within regions too: those of an op come
+// before it.
+func EachNestedOp(name string, visit func(ctx *Context, op *ir.Op) (bool, error)) Pass {
+	var block func(c *Context, b *ir.Block) (bool, error)
+	block = func(c *Context, b *ir.Block) (changed bool, err error) {
+		for op := range b.Ops() {
+			for _, r := range op.Regions {
+				ok, err := block(c, r)
+				if changed = changed || ok; err != nil {
+					return changed, err
+				}
+			}
+			ok, err := visit(c, op)
+			if changed = changed || ok; err != nil {
+				return changed, err
+			}
+		}
+		return changed, nil
+	}
+	return EachBlock(name, block)
+}
+
 // Context goes with a pipeline through all its passes.
 type Context struct {
 	context.Context

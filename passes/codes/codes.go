@@ -27,7 +27,7 @@ func init() {
   return(%3)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) { return passes.EachBlock("sink-dequantize", sink), nil },
+		New: func(passes.Options) (passes.Pass, error) { return passes.EachNestedOp("sink-dequantize", sink), nil },
 	})
 }
 
@@ -192,24 +192,8 @@ func (c code) constant(v *ir.Value) *tensor.Tensor {
 	return q
 }
 
-// sink moves what restores numbers behind the ops that move them.
-func sink(c *passes.Context, b *ir.Block) (changed bool, err error) {
-	for op := range b.Ops() {
-		for _, r := range op.Regions {
-			ok, err := sink(c, r)
-			if changed = changed || ok; err != nil {
-				return changed, err
-			}
-		}
-		ok, err := sinkOne(c, op)
-		if changed = changed || ok; err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
-}
-
-func sinkOne(c *passes.Context, op *ir.Op) (bool, error) {
+// sink moves what restores numbers behind an op that moves them.
+func sink(c *passes.Context, op *ir.Op) (bool, error) {
 	m, ok := moveOf(op)
 	if !ok {
 		return false, nil

@@ -23,7 +23,7 @@ func init() {
   return(%1)
 }
 `,
-		New: func(passes.Options) (passes.Pass, error) { return passes.EachBlock("sink-transposes", block), nil },
+		New: func(passes.Options) (passes.Pass, error) { return passes.EachNestedOp("sink-transposes", visit), nil },
 	})
 }
 
@@ -51,22 +51,6 @@ var ownAxis = map[string]int64{"ArgMax": 0, "ArgMin": 0, "DequantizeLinear": 1, 
 var reductions = map[string]bool{
 	"ReduceL1": true, "ReduceL2": true, "ReduceLogSum": true, "ReduceLogSumExp": true, "ReduceMax": true, "ReduceMean": true, "ReduceMin": true,
 	"ReduceProd": true, "ReduceSum": true, "ReduceSumSquare": true,
-}
-
-func block(c *passes.Context, b *ir.Block) (changed bool, err error) {
-	for op := range b.Ops() {
-		for _, r := range op.Regions {
-			ch, err := block(c, r)
-			if changed = changed || ch; err != nil {
-				return changed, err
-			}
-		}
-		ok, err := visit(c, op)
-		if changed = changed || ok; err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
 }
 
 func visit(c *passes.Context, op *ir.Op) (bool, error) {
