@@ -80,7 +80,7 @@ func (s *session) addProfiles(builder, network, config object) error {
 		tensor := object(network.call(t.network.getInput, uintptr(i)))
 		name := text(tensor.call(t.tensor.getName))
 		inputs = append(inputs, name)
-		shapes[name] = tensorShape(tensor, t)
+		shapes[name] = shapeOf(tensor, t.tensor.getDimensions, 0)
 		values[name] = tensor.is(t.tensor.isShapeTensor)
 		if slices.Contains(shapes[name], -1) || values[name] {
 			open = append(open, name)
@@ -189,13 +189,14 @@ func shapeText(shape []int64) string {
 	return "[" + strings.Join(out, ",") + "]"
 }
 
-// tensorShape reads a tensor's dimensions: Dims comes back through a hidden
-// pointer, which RegisterFunc knows of.
-func tensorShape(tensor object, t *slots) []int64 {
-	impl := word(uintptr(tensor) + 8)
-	var get func(this uintptr) dims
-	purego.RegisterFunc(&get, word(word(impl)+uintptr(t.tensor.getDimensions)*8))
-	d := get(impl)
+// shapeOf calls a method of o that returns Dims, of the tensor of a name where
+// the method takes one: a C function does not see what else it is given. Dims
+// comes back through a hidden pointer, which RegisterFunc knows of.
+func shapeOf(o object, slot int, name uintptr) []int64 {
+	impl := word(uintptr(o) + 8)
+	var get func(this, name uintptr) dims
+	purego.RegisterFunc(&get, word(word(impl)+uintptr(slot)*8))
+	d := get(impl, name)
 	return slices.Clone(d.d[:max(0, min(d.n, 8))])
 }
 

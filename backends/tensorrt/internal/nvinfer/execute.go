@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ebitengine/purego"
-
 	"github.com/hone-ml/hone/backends/tensorrt/cuda"
 )
 
@@ -156,7 +154,7 @@ func (s *session) placeOutputs(gpu *cuda.GPU, engine, x object) (outs []output, 
 	for _, want := range s.Run.Outputs {
 		o := output{name: want.Name}
 		name := s.arena.text(want.Name)
-		o.shape = executionShape(x, t.execution.getTensorShape, name)
+		o.shape = shapeOf(x, t.execution.getTensorShape, name)
 		n := want.Size
 		for _, d := range o.shape {
 			if d < 0 || n > 0 && d > largestOutput/n {
@@ -181,13 +179,3 @@ func (s *session) placeOutputs(gpu *cuda.GPU, engine, x object) (outs []output, 
 
 // largestOutput bounds the bytes of an output.
 const largestOutput = 16 << 30
-
-// executionShape is the shape that a tensor has for the inputs at hand; Dims
-// comes back as in tensorShape.
-func executionShape(x object, slot int, name uintptr) []int64 {
-	impl := word(uintptr(x) + 8)
-	var get func(this, name uintptr) dims
-	purego.RegisterFunc(&get, word(word(impl)+uintptr(slot)*8))
-	d := get(impl, name)
-	return slices.Clone(d.d[:max(0, min(d.n, 8))])
-}
